@@ -98,7 +98,6 @@ def test_the_truth_adds_up(sample: tuple[str, list[bytes], dict[str, Any]]) -> N
     for row in truth["by_reason"]:
         reasons[row["direction"]] += row["messages"]
     assert reasons == {"outbound": out["messages"], "inbound": inward["messages"]}
-    assert truth["silent_inbound"] <= inward["unchecked"]
 
 
 def test_the_truth_is_what_the_lines_say(sample: tuple[str, list[bytes], dict[str, Any]]) -> None:
