@@ -1,0 +1,166 @@
+"""OpenDKIM's lines: its words about messages, and its own life.
+
+One pid writes about all mail, so the queue ID is the only key. The text before the first colon may also be a
+key's name or a path; texts are recognised first, then the prefix is tested (`opendkim_lines`).
+"""
+
+from __future__ import annotations
+
+import re
+
+from logscan.correlate import milters
+from logscan.correlate.state import LOST, WORD_CAP, Leg, Origin, State, Word
+from logscan.correlate.transit import QUEUE_ID, find_leg, open_leg
+from logscan.model import Fault
+from logscan.parse.opendkim_lines import LINES
+
+_ADDED = b"DKIM-Signature field added (s="
+_ADDED_OLD = b"DKIM-Signature header added (s="
+
+# What a program of another name has to write before it is taken for an OpenDKIM (SyslogName, since 2.11).
+RENAMED = re.compile(
+    rb"(?:[0-9A-Za-z]{6,40}: DKIM-Signature (?:field|header) added \(s=[^ ,()]+, d=[^ ,()]+\)"
+    rb"|OpenDKIM Filter v[0-9.]+[^ ]* starting(?: \(.*\))?)\Z"
+)
+
+
+def opendkim(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+    """Any line of OpenDKIM."""
+    run = origin.host.run
+    run.seen = True
+    queue_id, _, said = payload.partition(b": ")
+    if said.startswith(_ADDED) or said.startswith(_ADDED_OLD):
+        leg = _leg(state, origin, queue_id)
+        if leg is not None and said[-1:] == b")":
+            selector, _, domain = said[said.index(b"=") + 1 : -1].partition(b", d=")
+            if leg.signatures is None:
+                leg.signatures = [(domain, selector)]
+            elif len(leg.signatures) < WORD_CAP:
+                leg.signatures.append((domain, selector))
+            run.success = True
+            if domain not in state.ours:
+                state.ours.add(domain.lower())
+            if origin.host.outages:
+                milters.works(origin, leg)
+            return
+    elif said == b"DKIM verification successful":
+        run.success = True
+        _word(state, origin, queue_id, Word("verify-ok", None, payload))
+        return
+    elif said.startswith(b"s=") and said.rstrip(b" ").endswith(b" SSL"):
+        run.ssl_lines = True  # the empty tail is no error, and comes with good signatures too
+        return
+    elif said == b"no signature data":
+        _word(state, origin, queue_id, Word("verify-none", None, payload))
+        return
+    elif said == b"not authenticated":
+        _word(state, origin, queue_id, Word("unsigned-reason", "not-internal", payload))
+        return
+    elif said.endswith(b"] not internal"):
+        _word(state, origin, queue_id, Word("external", None, payload))
+        return
+    elif said.startswith(b"no signing table match for '"):
+        _word(state, origin, queue_id, Word("unsigned-reason", "no-signing-table-match", payload))
+        return
+    _slow(state, origin, payload, line)
+
+
+def _slow(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+    """Everything that the table has to tell."""
+    match = LINES.lookup(payload)
+    if match is None or match.shape.kind == "generic":
+        state.not_understood["opendkim"] += 1
+        return
+    shape = match.shape
+    if shape.kind in ("startup", "shutdown", "reload"):
+        _life(state, origin, shape.name, line)
+        return
+    fault = None
+    queue_id = match.fields.get("queue_id")
+    if shape.fault is not None:
+        subject = match.fields.get(shape.subject or "", b"")
+        fault = state.fault(origin.host, shape.fault, subject, _severity(shape.severity), line)
+    if queue_id is None:
+        if fault is not None and shape.reason is not None:
+            origin.host.key_trouble.append((payload, fault))
+        return
+    leg = _word(state, origin, queue_id, Word(shape.kind, shape.reason, payload))
+    if not shape.message_fault:
+        return
+    if fault is None:
+        fault = _partner(origin, match.fields.get("key_name"), payload)
+        if fault is None:
+            fault = state.fault(origin.host, "key-other", match.fields.get("key_name", b""), "error", line)
+        fault.severity = "error"
+    if leg is not None:
+        leg.fault = fault
+
+
+def _partner(origin: Origin, key_name: bytes | None, payload: bytes) -> Fault | None:
+    """The line without a queue ID that came just before `error loading key` and says what is wrong with it."""
+    trouble = origin.host.key_trouble
+    for said, fault in reversed(trouble):
+        if key_name is not None and key_name in said:
+            trouble.clear()
+            return fault
+    if trouble:
+        fault = trouble[-1][1]
+        trouble.clear()
+        return fault
+    return None
+
+
+def _severity(word: str) -> str:
+    return word
+
+
+def _life(state: State, origin: Origin, name: str, line: bytes) -> None:
+    """A start, a stop or a reload begins a span with settings of its own."""
+    host = origin.host
+    if name.startswith("started"):
+        host.run = state.new_run(host.name, started=True)
+        state.fault(host, "opendkim-started", b"", "info", line)
+        stopped = state.faults.get((host.name, "opendkim-stopped", b""))
+        if stopped is not None:
+            stopped.ongoing = False
+            stopped.severity = "info"
+    elif name == "terminating":
+        host.run = state.new_run(host.name, down=True)
+        stopped = state.fault(host, "opendkim-stopped", b"", "warning", line)
+        stopped.ongoing = True
+        stopped.severity = "warning"
+    elif name == "reloaded":
+        host.run = state.new_run(host.name, started=True)
+
+
+def _leg(state: State, origin: Origin, queue_id: bytes) -> Leg | None:
+    """The leg that OpenDKIM speaks of. Its host name may differ from Postfix's when files are merged."""
+    leg = find_leg(origin.host, queue_id)
+    if leg is not None:
+        return leg
+    if QUEUE_ID.fullmatch(queue_id) is None:
+        return None
+    if not origin.host.spaces:
+        found = [
+            space.legs[queue_id]
+            for host in state.hosts.values()
+            for space in host.spaces.values()
+            if queue_id in space.legs
+        ]
+        return found[0] if len(found) == 1 else None
+    space = next(iter(origin.host.spaces.values()))
+    return open_leg(state, space, queue_id, LOST, b"", origin.program)
+
+
+def _word(state: State, origin: Origin, queue_id: bytes, word: Word) -> Leg | None:
+    """Note a line about a message."""
+    leg = _leg(state, origin, queue_id)
+    if leg is None:
+        return None
+    if leg.words is None:
+        leg.words = [word]
+    elif len(leg.words) < WORD_CAP:
+        leg.words.append(word)
+    if origin.host.outages:
+        milters.works(origin, leg)
+    return leg

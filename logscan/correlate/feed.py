@@ -1,0 +1,214 @@
+"""The hot loop: blocks of lines in, each line to the handler of the program that wrote it.
+
+Most lines pay for one `partition`, a stamp that equals the last one, and one lookup of their tag
+(`mx postfix/smtpd[123]`). Everything unusual (other prefix forms, first lines of a writer) takes the slow way
+through `header.parse`.
+"""
+
+from __future__ import annotations
+
+from logscan.correlate import daemon, postfix
+from logscan.correlate.state import Handler, Host, Origin, State
+from logscan.correlate.transit import advance
+from logscan.parse.header import Header, guess_daemon, parse, repeated_bsd, unrepeat
+from logscan.parse.stamps import Clock
+
+# Writers are remembered in two generations: the young one is filled, and when it is full it becomes the old
+# one. A writer that is silent for a whole generation is forgotten, so memory follows the writers at work.
+GENERATION = 20_000
+REPEATS = 10_000
+
+
+class Feed:
+    """Feeds the lines of one source into a state. One per source: it keeps the clock and the writers seen."""
+
+    def __init__(self, state: State, clock: Clock, shared: Writers) -> None:
+        self.state = state
+        self.clock = clock
+        self.writers = shared
+        self.stamp = b""  # the last traditional stamp, or the last RFC 3339 second and zone
+        self.zone = b""
+        self.first: int | None = None
+        self.last: int | None = None
+        self.window_first: int | None = None
+        self.window_last: int | None = None
+        self.unread = 0  # lines without a stamp that anybody knows
+        self.before: tuple[Origin, bytes, bytes] | None = None  # the line that BSD's "last message repeated" means
+
+    def block(self, block: bytes) -> None:
+        """Take a block of whole lines."""
+        if b"\r\n" in block:
+            block = block.replace(b"\r\n", b"\n")
+        state = self.state
+        clock = self.clock
+        young = self.writers.young
+        stamp = self.stamp
+        zone = self.zone
+        traditional = clock.traditional
+        lines = block.split(b"\n")
+        if not lines[-1]:
+            lines.pop()
+        for line in lines:
+            head, sep, payload = line.partition(b": ")
+            kind = head[:1]
+            if kind > b"@":
+                if head[:15] != stamp:
+                    at = traditional(head[:15])
+                    if at is None or head[15:16] != b" ":
+                        stamp = b""
+                        self.slow(line)
+                        continue
+                    stamp = head[:15]
+                    self.reached(at)
+                tag = head[16:]
+            elif b"0" <= kind <= b"9":
+                mark, _, tag = head.partition(b" ")
+                if mark[:19] != stamp or mark[-6:] != zone:
+                    at = clock.iso(mark)
+                    if at is None:
+                        stamp = b""
+                        self.slow(line)
+                        continue
+                    stamp = mark[:19]
+                    zone = mark[-6:]
+                    self.reached(at)
+            else:
+                stamp = b""
+                self.slow(line)
+                continue
+            origin = young.get(tag)
+            if origin is None:
+                origin = self.writers.get(tag)
+                if origin is None or not sep:
+                    stamp = b""
+                    self.slow(line)
+                    continue
+            if payload[:17] == b"message repeated ":
+                self.repeated(origin, payload, line)
+                continue
+            origin.handle(state, origin, payload, line)
+        self.stamp = stamp
+        self.zone = zone
+
+    def reached(self, at: int) -> None:
+        """The log came to another second."""
+        state = self.state
+        if self.first is None:
+            self.first = at
+        self.last = at
+        if state.window.holds(at):
+            if self.window_first is None:
+                self.window_first = at
+            self.window_last = at
+        if at != state.now:
+            advance(state, at)
+
+    def slow(self, line: bytes) -> None:
+        """A line of another form, or the first of a writer."""
+        header = parse(line, self.clock)
+        if header is None:
+            if line.strip():
+                self.unread += 1
+                self.state.foreign_lines += 1
+            return
+        self.reached(header.at)
+        if not header.program:
+            self._untagged(header, line)
+            return
+        tag = header.host + b" " + header.program + (b"[" + header.pid + b"]" if header.pid else b"")
+        origin = self.writers.get(tag)
+        if origin is None:
+            origin = self.writers.add(self.state, tag, header)
+        self.before = (origin, header.payload, line)
+        if header.payload.startswith(b"message repeated "):
+            self.repeated(origin, header.payload, line)
+        else:
+            origin.handle(self.state, origin, header.payload, line)
+
+    def repeated(self, origin: Origin, payload: bytes, line: bytes) -> None:
+        """rsyslog's `message repeated <n> times: [ <text>]`: n more of the line before."""
+        inside = unrepeat(payload)
+        if inside is None:
+            origin.handle(self.state, origin, payload, line)
+            return
+        for _ in range(min(inside[0], REPEATS)):
+            origin.handle(self.state, origin, inside[1], line)
+
+    def _untagged(self, header: Header, line: bytes) -> None:
+        count = repeated_bsd(header.payload)
+        if count is None or self.before is None:
+            self.state.foreign_lines += 1
+            return
+        origin, payload, _ = self.before
+        for _ in range(min(count, REPEATS)):
+            origin.handle(self.state, origin, payload, line)
+
+
+class Writers:
+    """All (host, program, pid) that wrote lately, by their tag as it stands in the line."""
+
+    def __init__(self) -> None:
+        self.young: dict[bytes, Origin] = {}
+        self.old: dict[bytes, Origin] = {}
+
+    def get(self, tag: bytes) -> Origin | None:
+        """A writer of either generation; one of the old moves to the young."""
+        origin = self.young.get(tag)
+        if origin is None:
+            origin = self.old.pop(tag, None)
+            if origin is not None:
+                self.young[tag] = origin
+        return origin
+
+    def add(self, state: State, tag: bytes, header: Header) -> Origin:
+        """Remember a new writer."""
+        if len(self.young) >= GENERATION:
+            self.old = dict(self.young)
+            self.young.clear()
+        origin = make_origin(state, state.host(header.host), header.program, header.pid, header.payload)
+        self.young[tag] = origin
+        return origin
+
+
+def make_origin(state: State, host: Host, program: bytes, pid: bytes, payload: bytes) -> Origin:
+    """Find out who a writer is by its name."""
+    parts = program.split(b"/")
+    name = parts[-1]
+    if len(parts) > 1:
+        handle = postfix.HANDLERS.get(name)
+        if handle is None and parts[0].startswith(b"postfix"):
+            handle = postfix.other
+        if handle is not None:
+            return Origin(host, program, pid, name, state.space(host, parts[0]), handle)
+    elif program in state.opendkim_names:
+        return Origin(host, program, pid, b"opendkim", None, daemon.opendkim)
+    elif program.startswith(b"postfix") and guess_daemon(payload) is not None:
+        # RFC 5424 cut the name at the slash: every line has to be guessed by its shape.
+        return Origin(host, program, pid, b"", state.space(host, program), guessed)
+    elif program in GAP_HANDLERS:
+        return Origin(host, program, pid, program, None, GAP_HANDLERS[program])
+    return Origin(host, program, pid, name, None, foreign)
+
+
+def guessed(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+    """A Postfix line whose daemon the transport dropped."""
+    name = guess_daemon(payload)
+    handle = postfix.HANDLERS.get(name) if name is not None else None
+    if handle is None:
+        postfix.known(state, payload)
+        return
+    origin.daemon = name or b""
+    handle(state, origin, payload, line)
+
+
+def foreign(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+    """Another program's line. One that writes OpenDKIM's own sentences is an OpenDKIM under another name."""
+    if b"DKIM" in payload and daemon.RENAMED.match(payload) is not None:
+        state.opendkim_names.add(origin.program)
+        origin.handle = daemon.opendkim
+        daemon.opendkim(state, origin, payload, line)
+        return
+    state.foreign_lines += 1
+
+
+GAP_HANDLERS: dict[bytes, Handler] = {}

@@ -1,0 +1,111 @@
+"""Postfix's word on its milters: which failures hit which messages, and the outages they add up to.
+
+The warnings carry no queue ID. smtpd serves one session at a time and cleanup one message at a time, so the
+pid and the order of lines attribute them exactly (catalogue of Postfix, section 1.2).
+"""
+
+from __future__ import annotations
+
+from logscan.correlate.state import Failure, Leg, Origin, State
+from logscan.model import Fault
+from logscan.parse.postfix_lines import LINES, milter_reason
+
+# The milter was asked about the message itself, so cleanup's warning belongs to the message-id it logged last.
+MESSAGE_EVENTS = frozenset({b"SMFIC_DATA", b"SMFIC_HEADER", b"SMFIC_EOH", b"SMFIC_BODY", b"SMFIC_BODYEOB"})
+# smtpd has opened the queue file by then, so its newest leg is hit too.
+LEG_EVENTS = MESSAGE_EVENTS | {b"SMFIC_RCPT", b"SMFIC_UNKNOWN"}
+
+# Lines without an event that come while cleanup gets ready for a message that it has not named yet.
+BEFORE_MESSAGE = frozenset({"milter-connect-failed", "milter-handshake-write", "milter-handshake-read"})
+
+KIND_OF_REASON = {
+    "connect-refused": "milter-unreachable",
+    "connect-timeout": "milter-unreachable",
+    "socket-missing": "milter-unreachable",
+    "permission-denied": "milter-unreachable",
+    "reply-timeout": "milter-timeout",
+    "connection-lost": "milter-lost",
+    "protocol": "milter-protocol",
+}
+
+
+def warning(state: State, origin: Origin, payload: bytes, line: bytes) -> bool:
+    """Take a `warning: …` of smtpd or cleanup that speaks of a milter; False when it does not."""
+    if b"ilter" not in payload:
+        return False
+    match = LINES.lookup(payload)
+    if match is None:
+        return False
+    kind = match.shape.kind
+    if kind == "milter-echo":
+        return True
+    if kind != "milter-failure":
+        return False
+    reason = match.shape.reason or milter_reason(payload)
+    endpoint = match.fields.get("endpoint", b"")
+    event = match.fields.get("event", b"")
+    leg = origin.leg
+    if leg is not None and leg.active is not None:
+        leg = None  # that mail was through before
+    if origin.daemon != b"cleanup":
+        if event == b"SMFIC_MAIL" and b"Broken pipe" in payload and _lost_before(origin, endpoint):
+            # cleanup lost the milter on the mail before, over the same socket: one outage, two lines.
+            assert origin.leg is not None
+            origin.failure = origin.leg.failure
+            return True
+        failure = origin.failure = _event(state, origin, reason, endpoint, line, payload)
+        if leg is not None and event in LEG_EVENTS:
+            hit(leg, failure)
+        return True
+    failure = _event(state, origin, reason, endpoint, line, payload)
+    about_last = event in MESSAGE_EVENTS or (not event and match.shape.name not in BEFORE_MESSAGE)
+    if about_last and leg is not None:
+        hit(leg, failure)
+    else:
+        origin.failure = failure
+    return True
+
+
+def hit(leg: Leg, failure: Failure) -> None:
+    """A milter failed on this leg. The first failure tells the cause; later ones follow from it."""
+    if leg.failure is None:
+        leg.failure = failure
+
+
+def works(origin: Origin, leg: Leg | None) -> None:
+    """OpenDKIM spoke of a message: an outage that began before this message is over.
+
+    Postfix asks every milter at the start of a session, so a session without a warning proves all of them.
+    """
+    outages = origin.host.outages
+    if leg is None or leg.failure is not None:
+        return
+    for endpoint, fault in list(outages.items()):
+        if leg.first >= fault.last:
+            fault.ongoing = False
+            del outages[endpoint]
+
+
+def _lost_before(origin: Origin, endpoint: bytes) -> bool:
+    leg = origin.leg
+    return leg is not None and leg.failure is not None and leg.failure.endpoint == endpoint
+
+
+def _event(state: State, origin: Origin, reason: str, endpoint: bytes, line: bytes, payload: bytes) -> Failure:
+    fault = state.fault(origin.host, KIND_OF_REASON.get(reason, "milter-protocol"), endpoint, "error", line)
+    fault.ongoing = True
+    origin.host.outages[endpoint + b"\0" + fault.kind.encode()] = fault
+    return Failure(reason, endpoint, fault, payload)
+
+
+def refused_by_failure(leg_failure: Failure | None, text: bytes) -> bool:
+    """True when a refusal came from a milter that failed, not from a milter's own decision.
+
+    `4.7.1 Service unavailable - try again later` is both: only a warning before it tells. The other texts of
+    milter_default_action prove a failure by themselves.
+    """
+    if leg_failure is not None:
+        return True
+    return text.startswith((b"550 5.5.0 Service unavailable", b"5.5.0 Service unavailable", b"421 4.7.1 ")) or (
+        b"4.3.5 Server configuration" in text
+    )

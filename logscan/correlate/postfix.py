@@ -1,0 +1,571 @@
+"""What each Postfix daemon's lines do to the open legs. One function per daemon; `HANDLERS` names them.
+
+Fields are cut from both fixed ends of a payload, because senders, clients and remote servers write into the
+middle (catalogue of Postfix, section g).
+"""
+
+from __future__ import annotations
+
+import re
+
+from logscan.correlate import milters
+from logscan.correlate.state import (
+    BOUNCED,
+    DISCARDED,
+    LOST,
+    MADE,
+    OPEN,
+    PICKUP,
+    PROBE,
+    RECIPIENT_CAP,
+    REFUSED,
+    REMOVED,
+    REQUEUED,
+    SMTPD,
+    VANISHED,
+    Delivery,
+    Handler,
+    Leg,
+    Origin,
+    Refusal,
+    Space,
+    State,
+    Word,
+)
+from logscan.correlate.transit import end_leg, find_leg, join, open_leg, retried, wait_for_retry
+from logscan.parse.postfix import (
+    DELIVERY,
+    DELIVERY_INTERNAL,
+    MILTER_ACTION,
+    QUEUED_AS,
+    SIGNATURE_HEADER,
+    is_local_client,
+    is_loopback_relay,
+)
+from logscan.parse.postfix_lines import LINES
+
+SUBMISSION = frozenset({b"submission", b"submissions", b"smtps"})
+
+# First words of lines that say nothing about a message, per daemon: left after one look.
+_TLS = (b"Anonymous", b"Untrusted", b"Trusted", b"Verified", b"SSL_accept", b"SSL_connect", b"certificate")
+_SMTPD_NOISE = frozenset({*_TLS, b"statistics:", b"improper", b"discarding", b"setting", b"initializing", b"table"})
+_SMTP_NOISE = frozenset({*_TLS, b"connect", b"TLSRPT:", b"table", b"setting", b"initializing", b"discarding"})
+
+
+def quiet(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+    """A daemon whose lines never speak of one mail's way through the milter (anvil, tlsmgr, postscreen …)."""
+
+
+def known(state: State, payload: bytes) -> None:
+    """Ask the table of lines about a payload that no handler wanted, and count it if nobody knows it."""
+    if LINES.lookup(payload) is None:
+        state.not_understood["postfix"] += 1
+
+
+# --- smtpd --------------------------------------------------------------------------------------------------------
+
+
+def smtpd(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+    """Sessions, and the legs that they open."""
+    word, _, rest = payload.partition(b" ")
+    if word == b"connect" or word == b"disconnect":
+        if origin.refused is not None:
+            _close_refused(state, origin)
+        origin.failure = None
+        origin.leg = None
+        origin.held = False
+        origin.noqueue = None
+    elif word[-1:] != b":":
+        if word in _SMTPD_NOISE:
+            return
+        if word == b"lost" or word == b"timeout" or word == b"too":
+            _vanished(state, origin, payload)
+        else:
+            known(state, payload)
+    elif rest.startswith(b"client="):
+        if word == b"NOQUEUE:":
+            origin.noqueue = rest
+        else:
+            _client(state, origin, word[:-1], rest)
+    elif word == b"NOQUEUE:":
+        if rest.startswith(b"milter-"):
+            _noqueue_milter(state, origin, rest)
+        elif rest.startswith((b"lost connection", b"timeout", b"too many")):
+            _vanished(state, origin, rest)
+        elif not rest.startswith((b"reject", b"abort:", b"filter:", b"warn:", b"hold:", b"discard:", b"redirect:")):
+            known(state, payload)
+    elif word == b"warning:":
+        if not milters.warning(state, origin, payload, line):
+            known(state, payload)
+    elif word == b"proxy-accept:":
+        _proxy_accept(origin, rest)
+    else:
+        _smtpd_leg(state, origin, word[:-1], rest, payload)
+
+
+def _client(state: State, origin: Origin, queue_id: bytes, rest: bytes) -> None:
+    """`<queue_id>: client=…` opens a leg of this session."""
+    space = origin.space
+    assert space is not None
+    leg = open_leg(state, space, queue_id, SMTPD, rest, origin.program)
+    if leg is None:
+        state.not_understood["postfix"] += 1
+        return
+    origin.leg = leg
+    if origin.failure is not None:
+        leg.failure = origin.failure
+    if origin.held:
+        leg.held = True
+    if b", orig_" in rest:
+        place = rest.rfind(b", orig_queue_id=")
+        if place > 0:
+            parent = find_leg(space.host, rest[place + 16 :].partition(b",")[0])
+            if parent is not None and parent is not leg:
+                join(parent, leg)
+
+
+def _smtpd_leg(state: State, origin: Origin, queue_id: bytes, rest: bytes, payload: bytes) -> None:
+    """smtpd's other lines that begin with a queue ID."""
+    space = origin.space
+    assert space is not None
+    leg = space.legs.get(queue_id)
+    if rest.startswith(b"milter-"):
+        if leg is not None:
+            _milter_action(state, origin, leg, rest)
+    elif rest.startswith((b"lost connection", b"timeout", b"too many")):
+        _vanished(state, origin, rest)
+    elif not rest.startswith((b"reject", b"hold:", b"warn:", b"filter:", b"redirect:", b"discard:", b"bcc:")):
+        known(state, payload)
+    elif leg is not None and rest.startswith(b"hold:"):
+        leg.held = True
+    elif leg is not None and rest.startswith(b"discard:") and leg.deliveries is None:
+        end_leg(state, leg, DISCARDED)
+
+
+def _vanished(state: State, origin: Origin, payload: bytes) -> None:
+    """The client went away. After END-OF-MESSAGE the mail may be safe: then qmgr's line says so."""
+    leg = origin.leg
+    if leg is None or leg.end != OPEN or leg.active is not None or leg.held:
+        return
+    if b"after END-OF-MESSAGE" not in payload:
+        end_leg(state, leg, VANISHED)
+
+
+def _noqueue_milter(state: State, origin: Origin, rest: bytes) -> None:
+    """A milter's word before there is a queue ID. CONNECT and EHLO lines are echoes; MAIL or RCPT is one mail."""
+    if rest.startswith(b"milter-hold"):
+        origin.held = True
+        return
+    action = MILTER_ACTION.match(rest)
+    if action is None or action["action"] != b"reject":
+        return
+    stage, sender, told = action["stage"], action["sender"], action["text"]
+    if sender is None or not milters.refused_by_failure(origin.failure, told):
+        # A milter's own decision on an envelope is like smtpd's own `reject`: no mail came of it.
+        if sender is not None:
+            state.not_mail += 1
+        return
+    refused = origin.refused
+    same = refused is not None and refused.refusal is not None and refused.refusal.sender == sender
+    if refused is None or not (stage == b"RCPT" and same):
+        if refused is not None:
+            _close_refused(state, origin)
+        state.seq += 1
+        space = origin.space
+        assert space is not None
+        refused = Leg(space, b"", state.now, state.seq, SMTPD, b"client=" + action["client"], origin.program)
+        user = rest.rfind(b" sasl_username=<")
+        if user > 0:
+            refused.opened += b", sasl_username=" + rest[user + 16 : -1]
+        refused.failure = origin.failure
+        refused.refusal = Refusal(stage, told, sender, action["recipient"])
+        origin.refused = refused
+    if action["recipient"] is not None:
+        _note(refused, action["recipient"], Delivery(b"smtpd", b"none", b"refused", False))
+
+
+def _close_refused(state: State, origin: Origin) -> None:
+    leg = origin.refused
+    origin.refused = None
+    if leg is not None:
+        leg.end = REFUSED
+        leg.last = state.now
+        state.sink([leg])
+
+
+def _proxy_accept(origin: Origin, rest: bytes) -> None:
+    """The front smtpd of a before-queue filter names the leg that the filter's mail became."""
+    found = QUEUED_AS.search(rest.partition(b"; from=<")[0])
+    if found is None or origin.noqueue is None:
+        return
+    leg = find_leg(origin.host, found[1])
+    if leg is not None and leg.kind == SMTPD and is_local_client(leg.opened, origin.host.name):
+        leg.proxy = (origin.noqueue, origin.program)
+        if origin.failure is not None:
+            milters.hit(leg, origin.failure)
+    origin.noqueue = None
+
+
+# --- pickup, qmqpd ------------------------------------------------------------------------------------------------
+
+
+def pickup(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+    """`<queue_id>: uid=<n> from=<…>`: local mail, or a requeued leg (`orig_id=`)."""
+    queue_id, _, rest = payload.partition(b": ")
+    if not rest.startswith(b"uid="):
+        if queue_id != b"warning":
+            known(state, payload)
+        return
+    space = origin.space
+    assert space is not None
+    leg = open_leg(state, space, queue_id, PICKUP, rest, origin.program)
+    if leg is None:
+        state.not_understood["postfix"] += 1
+        return
+    place = rest.rfind(b"> orig_id=")
+    if place > 0:
+        old = find_leg(space.host, rest[place + 10 :])
+        if old is not None and old is not leg:
+            join(old, leg)
+            end_leg(state, old, REQUEUED)
+
+
+def qmqpd(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+    """QMQP clients open legs as SMTP ones do."""
+    queue_id, _, rest = payload.partition(b": ")
+    if rest.startswith(b"client=") and queue_id != b"NOQUEUE":
+        _client(state, origin, queue_id, rest)
+
+
+# --- cleanup ------------------------------------------------------------------------------------------------------
+
+
+def cleanup(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+    """Message-ids, and the milter's answers at the end of the message."""
+    queue_id, _, rest = payload.partition(b": ")
+    if rest.startswith(b"message-id="):
+        leg = _named(state, origin, queue_id)
+        if leg is None:
+            state.not_understood["postfix"] += 1
+            return
+        if leg.message_id is None:
+            leg.message_id = rest[11:]
+            if leg.space.retry_ids or leg.space.retries:
+                if leg.kind == PICKUP and leg.parent is None and leg.end == OPEN:
+                    retried(leg)
+        origin.leg = leg
+        return
+    if queue_id == b"warning":
+        if milters.warning(state, origin, payload, line):
+            return
+        known(state, payload)
+    elif queue_id in (b"fatal", b"panic", b"error") or not rest:
+        known(state, payload)
+    elif rest.startswith(b"milter-"):
+        leg = _named(state, origin, queue_id)
+        if leg is None:
+            state.not_understood["postfix"] += 1
+        else:
+            origin.leg = leg
+            _milter_action(state, origin, leg, rest)
+    elif rest.startswith(b"to=<"):
+        _delivery(state, origin, queue_id, rest, payload)
+        space = origin.space
+        leg = space.legs.get(queue_id) if space is not None else None
+        if leg is not None and leg.kind == PICKUP and leg.active is None:
+            end_leg(state, leg, BOUNCED)
+    else:
+        _cleanup_other(state, origin, queue_id, rest, payload)
+
+
+def _named(state: State, origin: Origin, queue_id: bytes) -> Leg | None:
+    """The leg that cleanup names now. Bounces and forwards begin with cleanup's line and nothing before it."""
+    space = origin.space
+    assert space is not None
+    leg = space.legs.get(queue_id)
+    if leg is None:
+        leg = space.closed.get(queue_id)
+        if leg is None or leg.end != REFUSED or leg.active is not None or leg.message_id is not None:
+            leg = _other_host(state, origin, queue_id) or open_leg(state, space, queue_id, MADE, b"", origin.program)
+    elif leg.active is not None:
+        # cleanup has finished with a queued leg for good, so the ID has come back and the end was lost.
+        leg = open_leg(state, space, queue_id, MADE, b"", origin.program)
+    if leg is not None and origin.failure is not None:
+        milters.hit(leg, origin.failure)
+        origin.failure = None
+    return leg
+
+
+def _other_host(state: State, origin: Origin, queue_id: bytes) -> Leg | None:
+    """`maillog_file` writes myhostname, which a service may set anew: the same queue under another host name.
+
+    A leg that another name opened within the last seconds and that waits for its message-id is the one; from
+    then on this writer belongs to that leg's space.
+    """
+    if len(state.hosts) < 2:
+        return None
+    space = origin.space
+    assert space is not None
+    found = None
+    for host in state.hosts.values():
+        other = host.spaces.get(space.instance)
+        leg = other.legs.get(queue_id) if other is not None and other is not space else None
+        if leg is not None and leg.message_id is None and leg.kind != MADE and state.now - leg.first <= 600:
+            if found is not None:
+                return None
+            found = leg
+    if found is not None:
+        origin.space = found.space
+    return found
+
+
+def _cleanup_other(state: State, origin: Origin, queue_id: bytes, rest: bytes, payload: bytes) -> None:
+    space = origin.space
+    assert space is not None
+    leg = space.legs.get(queue_id)
+    if rest.startswith(b"removed"):
+        if leg is not None:
+            end_leg(state, leg, DISCARDED if rest == b"removed (discarded)" else VANISHED)
+    elif rest.startswith((b"reject: ", b"discard: ", b"hold: ")):
+        if leg is None:
+            return
+        if rest.startswith(b"hold: "):
+            leg.held = True
+        else:
+            end_leg(state, leg, VANISHED if rest.startswith(b"reject") else DISCARDED)
+    elif not rest.startswith((b"resent-message-id=", b"warning: ", b"info: ", b"replace: ", b"prepend: ", b"filter: ")):
+        known(state, payload)
+
+
+def _milter_action(state: State, origin: Origin, leg: Leg, rest: bytes) -> None:
+    """`milter-reject`, `milter-hold`, `milter-discard` and the `milter-header-…` lines of a leg."""
+    if rest.startswith(b"milter-header-"):
+        found = SIGNATURE_HEADER.match(rest)
+        if found is not None:
+            # milter_header_checks with INFO: Postfix itself saw the header that the milter added.
+            if leg.signatures is None:
+                leg.signatures = []
+            run = leg.space.host.run
+            run.success = run.seen = True
+            leg.words = [*(leg.words or []), Word("header-proof", None, rest)]
+        return
+    action = MILTER_ACTION.match(rest)
+    if action is None:
+        return
+    if action["action"] == b"hold":
+        leg.held = True
+    elif action["action"] == b"discard":
+        end_leg(state, leg, DISCARDED)
+    elif action["stage"] != b"RCPT":
+        leg.refusal = Refusal(action["stage"], action["text"], action["sender"], action["recipient"])
+        if leg.active is None and leg.end == OPEN:
+            end_leg(state, leg, REFUSED)
+            if leg.kind == PICKUP:
+                if leg.message_id is None and leg.parent is None:
+                    retried(leg)
+                if action["text"][:1] == b"4":
+                    wait_for_retry(leg)
+
+
+# --- qmgr and the delivery agents ---------------------------------------------------------------------------------
+
+
+def qmgr(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+    """`(queue active)` proves that a leg is mail; `removed` ends it."""
+    queue_id, _, rest = payload.partition(b": ")
+    space = origin.space
+    assert space is not None
+    if rest == b"removed":
+        leg = space.legs.get(queue_id)
+        if leg is not None:
+            end_leg(state, leg, REMOVED)
+    elif rest.endswith(b" (queue active)"):
+        leg = space.legs.get(queue_id)
+        if leg is None:
+            leg = _lost_beginning(state, origin, queue_id)
+            if leg is None:
+                return
+        if leg.active is None:
+            leg.active = rest
+            leg.run = space.host.run
+            leg.held = False
+        leg.last = state.now
+    elif rest.startswith(b"to=<"):
+        _delivery(state, origin, queue_id, rest, payload)
+    elif rest.startswith(b"from=<"):
+        leg = space.legs.get(queue_id)
+        if leg is not None and rest.endswith(b", returned to sender"):
+            _note(leg, b"", Delivery(b"qmgr", b"none", b"bounced", False))
+    elif not rest.startswith((b"skipped, ", b"status=deferred (")):
+        known(state, payload)
+
+
+def _lost_beginning(state: State, origin: Origin, queue_id: bytes) -> Leg | None:
+    """A leg that was there before the log began, or whose first lines were lost."""
+    space = origin.space
+    assert space is not None
+    leg = _closed_or_elsewhere(state, origin, queue_id)
+    if leg is not None:
+        return leg
+    leg = open_leg(state, space, queue_id, LOST, b"", origin.program)
+    if leg is None:
+        state.not_understood["postfix"] += 1
+    return leg
+
+
+def _closed_or_elsewhere(state: State, origin: Origin, queue_id: bytes) -> Leg | None:
+    """A leg under another host name of the same instance (see _other_host)."""
+    space = origin.space
+    if space is None or len(state.hosts) < 2:
+        return None
+    for host in state.hosts.values():
+        other = host.spaces.get(space.instance)
+        if other is None or other is space:
+            continue
+        leg = other.legs.get(queue_id)
+        if leg is not None and leg.message_id is not None and leg.active is None and not space.legs:
+            origin.space = other
+            return leg
+    return None
+
+
+def delivery(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+    """smtp, lmtp, local, virtual, pipe, error, discard: the word on each recipient."""
+    word, _, rest = payload.partition(b" ")
+    if rest.startswith(b"to=<"):
+        _delivery(state, origin, word[:-1], rest, payload)
+    elif word == b"warning:":
+        known(state, payload)
+    elif word in _SMTP_NOISE or word[-1:] != b":":
+        return
+    elif not rest.startswith((b"host ", b"lost connection with ", b"conversation with ", b"passing <", b"enabling ")):
+        if not QUEUED_AS.search(rest):
+            known(state, payload)
+
+
+def _delivery(state: State, origin: Origin, queue_id: bytes, rest: bytes, payload: bytes) -> None:
+    match = DELIVERY.match(rest) or DELIVERY_INTERNAL.match(rest)
+    if match is None:
+        state.not_understood["postfix"] += 1
+        return
+    recipient, relay, status = match[1], match[2], match[3]
+    space = origin.space
+    assert space is not None
+    leg = space.legs.get(queue_id)
+    if leg is None:
+        leg = space.closed.get(queue_id)
+        if leg is None:
+            leg = _lost_beginning(state, origin, queue_id)
+            if leg is None:
+                return
+    if status[:7] == b"deliver" or status[:7] == b"undeliv":
+        end_leg(state, leg, PROBE)
+        return
+    leg.last = state.now
+    linked = False
+    if status == b"sent":
+        linked = _follow(state, origin, leg, relay, rest[match.end() :])
+    _note(leg, recipient, Delivery(origin.daemon, relay, status, linked))
+
+
+def _note(leg: Leg, recipient: bytes, word: Delivery) -> None:
+    deliveries = leg.deliveries
+    if deliveries is None:
+        leg.deliveries = {recipient: word}
+    elif len(deliveries) < RECIPIENT_CAP or recipient in deliveries:
+        deliveries[recipient] = word
+    else:
+        # Past the cap only the best news counts: one sent copy makes the mail sent.
+        old = deliveries.get(b"")
+        if old is None or old.status != b"sent":
+            deliveries[b""] = word
+
+
+def _follow(state: State, origin: Origin, leg: Leg, relay: bytes, told: bytes) -> bool:
+    """Link the leg to the one that a filter or a forward made of it. told: the text from `(` on.
+
+    A remote server answers `queued as <id>` too, and may answer anything: only a leg that is there, opened
+    after this one began, by a local client or by cleanup for a forward, is followed.
+    """
+    host = origin.host
+    if relay == b"local":
+        if not told.startswith(b"(forwarded as "):
+            return False
+        child = find_leg(host, told[14:-1])
+        if child is None or child.kind != MADE or child is leg or child.first < leg.first:
+            return False
+        join(leg, child)
+        return True
+    if b"queued as " not in told:
+        return False
+    found = None
+    for found in QUEUED_AS.finditer(told):
+        pass
+    if found is None:
+        return False
+    child = find_leg(host, found[1])
+    if child is None or child is leg or child.kind != SMTPD or child.first < leg.first:
+        return False
+    if not is_local_client(child.opened, host.name) or not is_loopback_relay(relay, host.name):
+        return False
+    join(leg, child)
+    return True
+
+
+def bounce(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+    """`<parent>: sender non-delivery notification: <child>`: the child is a message of its own."""
+    word, _, rest = payload.partition(b" ")
+    if b"notification: " not in rest:
+        known(state, payload)
+
+
+# --- the queue's caretakers ---------------------------------------------------------------------------------------
+
+
+def postsuper(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+    """What an administrator did to single legs; `-d ALL` and `-r ALL` log only sums."""
+    queue_id, _, rest = payload.partition(b": ")
+    space = origin.space
+    assert space is not None
+    leg = space.legs.get(queue_id)
+    if leg is None:
+        if not rest or queue_id not in (b"Deleted", b"Requeued", b"Placed on hold", b"Released from hold"):
+            known(state, payload)
+        return
+    if rest == b"removed":
+        _note(leg, b"", Delivery(b"postsuper", b"none", b"deleted", False))
+        end_leg(state, leg, REMOVED)
+    elif rest == b"placed on hold":
+        leg.held = True
+    elif rest == b"released from hold":
+        leg.held = False
+
+
+def master(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+    """Postfix starts, stops and reloads: the sessions of the instance are over, queued legs live on."""
+    known(state, payload)
+
+
+def other(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+    """A Postfix program that no one here speaks for."""
+    known(state, payload)
+
+
+HANDLERS: dict[bytes, Handler] = {
+    b"smtpd": smtpd,
+    b"pickup": pickup,
+    b"qmqpd": qmqpd,
+    b"cleanup": cleanup,
+    b"qmgr": qmgr,
+    b"oqmgr": qmgr,
+    b"nqmgr": qmgr,
+    b"postsuper": postsuper,
+    b"master": master,
+    b"postfix-script": master,
+    **dict.fromkeys((b"smtp", b"lmtp", b"local", b"virtual", b"pipe", b"error", b"retry", b"discard"), delivery),
+    **dict.fromkeys((b"bounce", b"defer", b"trace"), bounce),
+    **dict.fromkeys((b"anvil", b"tlsmgr", b"postscreen", b"dnsblog", b"tlsproxy", b"scache", b"verify"), quiet),
+    **dict.fromkeys((b"flush", b"showq", b"proxymap", b"proxywrite", b"trivial-rewrite", b"spawn"), quiet),
+    **dict.fromkeys((b"postlogd", b"sendmail", b"postdrop", b"postqueue", b"postmap", b"postalias"), other),
+    **dict.fromkeys((b"postconf", b"postlog", b"postcat", b"postkick", b"postmulti", b"error-filter"), other),
+}

@@ -1,0 +1,289 @@
+"""What is open while a log is read: legs, sessions, hosts, and the daemons that write the lines.
+
+Everything that grows with the mail has a stated end: a leg ends at its last line, or is let go by age or by
+the cap (`State.sweep`); origins are kept in two generations (`feed.py`); fault rows have a cap of their own.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from logscan.model import Fault, Severity, Window
+
+# How a leg began. MADE: opened by cleanup alone, as bounces and forwards are. LOST: its first line is not here.
+LOST, SMTPD, PICKUP, MADE = 0, 1, 2, 3
+
+# How a leg ended. VANISHED: the client went away. PROBE: an address check. REPLACED: the ID came back, so the
+# end was lost. AGED: let go.
+OPEN, REMOVED, REFUSED, DISCARDED, VANISHED, PROBE, REQUEUED, BOUNCED, REPLACED, AGED, DROPPED = range(11)
+
+GRACE = 5  # seconds that an ended leg stays reachable: the parent's "queued as" and a merged OpenDKIM line come late
+QUEUED_AGE = 6 * 86400  # maximal_queue_lifetime is 5 days, and the last try may come a day late
+SESSION_AGE = 3600  # a leg that Postfix never queued lives no longer than its SMTP session
+RETRY_AGE = 2 * 86400  # a local mail that the milter refuses is tried again every minute
+LEG_CAP = 50_000
+RECIPIENT_CAP = 200
+WORD_CAP = 64
+FAULT_CAP = 5_000
+
+
+class Failure(NamedTuple):
+    """A milter failed: the reason (contract §1), its endpoint (b"" when the line names none) and the fault row."""
+
+    reason: str
+    endpoint: bytes
+    fault: Fault
+    text: bytes
+
+
+class Refusal(NamedTuple):
+    """A milter, or what stands in for it, refused: at which stage, with which text ("4.7.1 Service …")."""
+
+    stage: bytes
+    text: bytes
+    sender: bytes | None
+    recipient: bytes | None
+
+
+class Delivery(NamedTuple):
+    """The last word on one recipient. linked: it only went to the next leg of the same message."""
+
+    daemon: bytes
+    relay: bytes
+    status: bytes
+    linked: bool
+
+
+class Word(NamedTuple):
+    """A line of OpenDKIM about a message: its kind (`opendkim_lines`), the contract's reason, the payload."""
+
+    kind: str
+    reason: str | None
+    payload: bytes
+
+
+class Run:
+    """One span of OpenDKIM on a host in which its settings cannot have changed.
+
+    A start, a stop and a reload begin another. seen: a line of OpenDKIM fell into it. success: it logged a
+    signature or a good verification, so SyslogSuccess is on and silence means something. down: it had stopped.
+    """
+
+    __slots__ = ("down", "host", "number", "seen", "ssl_lines", "started", "success")
+
+    def __init__(self, host: bytes, number: int, *, started: bool = False, down: bool = False) -> None:
+        self.host = host
+        self.number = number
+        self.seen = started
+        self.started = started
+        self.down = down
+        self.success = False
+        self.ssl_lines = False  # this build writes an SSL line for every signature that it looks at
+
+
+class Leg:
+    """One queue file: (host, instance, queue ID, lifetime). Raw payloads are kept and cut at the close."""
+
+    __slots__ = (
+        "active",
+        "chain",
+        "deliveries",
+        "end",
+        "failure",
+        "fault",
+        "first",
+        "held",
+        "kind",
+        "last",
+        "message_id",
+        "opened",
+        "parent",
+        "proxy",
+        "queue_id",
+        "refusal",
+        "run",
+        "seq",
+        "service",
+        "signatures",
+        "space",
+        "words",
+    )
+
+    def __init__(self, space: Space, queue_id: bytes, at: int, seq: int, kind: int, opened: bytes, service: bytes):
+        self.space = space
+        self.queue_id = queue_id
+        self.first = at
+        self.last = at
+        self.seq = seq
+        self.kind = kind
+        self.opened = opened  # the payload after the queue ID of its opening line
+        self.service = service  # the program that opened it
+        self.message_id: bytes | None = None
+        self.active: bytes | None = None  # the first `from=…, size=… (queue active)`: proof that it is mail
+        self.run: Run | None = None  # OpenDKIM's run when the message was queued
+        self.signatures: list[tuple[bytes, bytes]] | None = None  # (signing domain, selector)
+        self.words: list[Word] | None = None  # OpenDKIM's other lines
+        self.fault: Fault | None = None  # the row of OpenDKIM's own failure on this message
+        self.failure: Failure | None = None
+        self.refusal: Refusal | None = None
+        self.deliveries: dict[bytes, Delivery] | None = None
+        self.held = False
+        self.end = OPEN
+        self.chain: Chain | None = None
+        self.parent: Leg | None = None  # set on a leg that another leg led to
+        self.proxy: tuple[bytes, bytes] | None = None  # (client payload, program) of the front smtpd
+
+
+class Chain:
+    """The legs of one message, first leg first; `open` counts those that have not ended."""
+
+    __slots__ = ("done", "legs", "open")
+
+    def __init__(self, leg: Leg) -> None:
+        self.legs = [leg]
+        self.open = 1 if leg.end == OPEN else 0
+        self.done = False
+
+
+class Waiting:
+    """Refused local mails of one uid and sender that no message-id tells apart, first come first served.
+
+    scan: when pickup's present scan of the maildrop came to the first of them; last_try: to the last one.
+    """
+
+    __slots__ = ("last_try", "legs", "scan")
+
+    def __init__(self, at: int) -> None:
+        self.legs: deque[Leg] = deque()
+        self.scan = at
+        self.last_try = at
+
+
+class Space:
+    """The queue IDs of one Postfix instance on one host. legs: open; closed: ended less than GRACE ago."""
+
+    __slots__ = ("closed", "host", "instance", "legs", "retries", "retry_ids")
+
+    def __init__(self, host: Host, instance: bytes) -> None:
+        self.host = host
+        self.instance = instance
+        self.legs: dict[bytes, Leg] = {}
+        self.closed: dict[bytes, Leg] = {}
+        # Local mail refused by a milter, waiting for pickup's next try: by message-id, or first come first
+        # served by the opening line (uid and sender) where no message-id can tell.
+        self.retry_ids: dict[bytes, Leg] = {}
+        self.retries: dict[bytes, Waiting] = {}
+
+
+class Host:
+    """One name in the log's host column: its Postfix instances, its OpenDKIM, its gaps."""
+
+    __slots__ = ("gap_from", "gap_to", "key_trouble", "name", "outages", "run", "spaces")
+
+    def __init__(self, name: bytes, run: Run) -> None:
+        self.name = name
+        self.spaces: dict[bytes, Space] = {}
+        self.run = run
+        self.outages: dict[bytes, Fault] = {}  # endpoint -> the outage that nothing has ended yet
+        self.key_trouble: deque[tuple[bytes, Fault]] = deque(maxlen=16)  # id-less key lines awaiting their pair
+        self.gap_from: int | None = None  # lines are being dropped since
+        self.gap_to = -1  # and were, up to
+
+
+class Origin:
+    """One writer of lines: (host, program, pid). For smtpd it carries the session, for cleanup the message."""
+
+    __slots__ = ("daemon", "failure", "handle", "held", "host", "leg", "noqueue", "pid", "program", "refused", "space")
+
+    def __init__(self, host: Host, program: bytes, pid: bytes, daemon: bytes, space: Space | None, handle: Handler):
+        self.host = host
+        self.program = program
+        self.pid = pid
+        self.daemon = daemon
+        self.space = space
+        self.handle = handle
+        self.leg: Leg | None = None  # smtpd: the session's newest leg; cleanup: the last message-id's
+        # smtpd: the session lost its milter. cleanup: a failure that belongs to the next message of this pid.
+        self.failure: Failure | None = None
+        self.held = False  # smtpd: `milter-hold` was said while there was no queue ID yet
+        self.noqueue: bytes | None = None  # smtpd: `NOQUEUE: client=` of a before-queue proxy filter
+        self.refused: Leg | None = None  # smtpd: a mail refused before it had a queue ID
+
+
+Handler = Callable[["State", Origin, bytes, bytes], None]
+Sink = Callable[[list[Leg]], None]
+
+
+class State:
+    """All that one run of the correlator knows. `sink` gets each finished message as its legs, first leg first."""
+
+    def __init__(self, sink: Sink, window: Window) -> None:
+        self.sink = sink
+        self.window = window
+        self.now = 0
+        self.seq = 0
+        self.hosts: dict[bytes, Host] = {}
+        self.runs: list[Run] = []
+        self.closing: deque[tuple[int, Leg]] = deque()
+        self.faults: dict[tuple[bytes, str, bytes], Fault] = {}
+        self.next_sweep = 0
+        self.foreign_lines = 0
+        self.not_mail = 0
+        self.not_understood: dict[str, int] = {"opendkim": 0, "postfix": 0}
+        self.unknown_programs: dict[bytes, int] = {}
+        self.let_go = 0
+        self.open_legs = 0
+        self.ours: set[bytes] = set()
+        self.foreign_endpoints: set[bytes] = set()
+        self.opendkim_names: set[bytes] = {b"opendkim"}
+
+    def host(self, name: bytes) -> Host:
+        """The host of that name, made at its first line."""
+        host = self.hosts.get(name)
+        if host is None:
+            host = self.hosts[name] = Host(name, self.new_run(name))
+        return host
+
+    def new_run(self, host: bytes, *, started: bool = False, down: bool = False) -> Run:
+        """Begin another span of OpenDKIM's life on a host."""
+        run = Run(host, len(self.runs), started=started, down=down)
+        self.runs.append(run)
+        return run
+
+    def space(self, host: Host, instance: bytes) -> Space:
+        """The ID space of an instance, made at its first line."""
+        space = host.spaces.get(instance)
+        if space is None:
+            space = host.spaces[instance] = Space(host, instance)
+        return space
+
+    def fault(self, host: Host, kind: str, subject: bytes, severity: Severity, line: bytes) -> Fault:
+        """Count one more event of a fault; equal faults are one row. Events outside the window are not counted."""
+        key = (host.name, kind, subject)
+        fault = self.faults.get(key)
+        if fault is None:
+            if len(self.faults) >= FAULT_CAP:
+                key = (host.name, kind, b"(and others)")
+                fault = self.faults.get(key)
+            if fault is None:
+                fault = self.faults[key] = Fault(
+                    kind, severity, text(host.name), text(key[2]), first=self.now, last=self.now
+                )
+        if not self.window.holds(self.now):
+            return fault
+        if fault.count == 0:
+            fault.first = self.now
+        fault.count += 1
+        fault.last = self.now
+        if severity == "error":
+            fault.severity = severity
+        if len(fault.lines) < 3:
+            fault.lines.append(line[:500])
+        return fault
+
+
+def text(value: bytes) -> str:
+    """Bytes of the log as text that keeps every byte visible and never fails."""
+    return value.decode("utf-8", "backslashreplace")

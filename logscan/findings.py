@@ -1,0 +1,378 @@
+"""The rules: the legs of one message → what can be said of it. Pure; the contract's §1 in code.
+
+A verdict has two steps, because a log tells some things late: which domains are ours is known once OpenDKIM has
+signed for them, and whether silence means "unsigned" once it has logged any signature. `examine` takes from
+the legs what matters and settles what no later line can change; `resolve` answers the rest with what the whole
+input taught. A Case is hashable, so messages are counted by Case and resolved once per kind, not once each.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from logscan.correlate.milters import refused_by_failure
+from logscan.correlate.state import (
+    BOUNCED,
+    DISCARDED,
+    LOST,
+    MADE,
+    OPEN,
+    PICKUP,
+    PROBE,
+    REFUSED,
+    SMTPD,
+    Failure,
+    Leg,
+    Run,
+    Word,
+)
+from logscan.parse.postfix import active_sender, client_fields, is_loopback, is_private, pickup_sender
+
+SUBMISSION = frozenset({b"submission", b"submissions", b"smtps"})
+LOCAL_DAEMONS = frozenset({b"local", b"virtual", b"lmtp", b"pipe"})
+FRESH = 600  # a mail whose headers came this short before the log's end is still on its way in
+MAX_DOMAINS = 8
+
+
+class Case(NamedTuple):
+    """What decides a verdict. Fields that no longer matter hold their default, so that equal cases are equal."""
+
+    host: bytes
+    domain: bytes | None  # the envelope sender's, lower case
+    direction: str | None  # None: rules 5 to 9 wait for the domains that are ours
+    effect: str
+    outcome: str | None = None  # if outbound; None: silent, so it depends on the run
+    reason: str | None = None
+    run: int = -1
+    endpoint: bytes = b""  # of the milter that failed while the mail went on without a signature
+    checked: str = ""  # outcome if inbound
+    checked_reason: str | None = None
+    relayed: tuple[bytes, ...] = ()  # recipients' domains that it was passed on to
+    near: bool = False  # the client is this host or has a private address
+    seen: bool = False  # OpenDKIM verified it, or called its client not internal
+    local: bool = False  # every delivery was local
+    maybe_refused: bool = False  # refused before any recipient was known
+
+
+class Verdict(NamedTuple):
+    """The contract's words for one message."""
+
+    direction: str
+    outcome: str
+    reason: str | None
+    effect: str
+
+
+class Knowledge:
+    """What the whole input taught. All of it only grows, so an answer that holds now holds at the end."""
+
+    def __init__(self, ours: set[bytes], runs: list[Run], foreign: set[bytes]) -> None:
+        self.ours = ours
+        self.runs = runs
+        self.foreign = foreign  # endpoints of milters that are not OpenDKIM
+
+
+def is_mail(legs: list[Leg], now: int) -> bool:
+    """False for address probes and for legs that never became mail (contract §1)."""
+    for leg in legs:
+        if leg.end == PROBE:
+            return False
+        if leg.active is not None or leg.held or leg.end in (REFUSED, BOUNCED):
+            return True
+        if leg.end == DISCARDED:
+            return True
+        if leg.end == OPEN and leg.message_id is not None and leg.kind != LOST and now - leg.last <= FRESH:
+            return True
+    return False
+
+
+def sender_of(legs: list[Leg]) -> bytes | None:
+    """The envelope sender; b"" is the null sender, None is unknown."""
+    for leg in legs:
+        if leg.active is not None:
+            return active_sender(leg.active)
+    for leg in legs:
+        if leg.refusal is not None and leg.refusal.sender is not None:
+            return leg.refusal.sender
+        if leg.kind == PICKUP:
+            return pickup_sender(leg.opened)
+    return None
+
+
+def examine(legs: list[Leg]) -> Case:
+    """What the legs of one message say, first leg first."""
+    first = legs[0]
+    host = first.space.host.name
+    sender = sender_of(legs)
+    domain = sender.rpartition(b"@")[2].lower() if sender else None
+    effect = effect_of(legs)
+    if sender == b"" or (first.kind == MADE and sender is not None and sender.startswith(b"double-bounce@")):
+        signed = any(leg.signatures is not None for leg in legs)
+        return Case(host, None, "bounce", effect, "signed" if signed else "unchecked")
+    outcome, reason, run, endpoint = _outbound(legs)
+    opened, service = first.proxy or (first.opened, first.service)
+    if outcome == "signed" or any(leg.signatures is not None for leg in legs) or _submitted(first, opened, service):
+        return Case(host, domain, "outbound", effect, outcome, reason, run, endpoint)
+    checked, checked_reason = _inbound(legs)
+    words = first.words or ()
+    seen = any(w.kind in ("external", "verify-ok", "verify-fail", "verify-none", "dns") for w in words)
+    local, relayed = _deliveries(legs)
+    if seen and local:
+        return Case(host, None, "inbound", effect, checked=checked, checked_reason=checked_reason)
+    if any(_consulted(w) for w in words):
+        return Case(host, domain, "outbound", effect, outcome, reason, run, endpoint)
+    client, _, orig = client_fields(opened)
+    client = orig or client
+    near = client is not None and is_private(client, host)
+    nobody = first.refusal is not None and not relayed and not local
+    if not relayed and not (nobody and near):
+        if seen or local:
+            return Case(host, None, "inbound", effect, checked=checked, checked_reason=checked_reason)
+        return Case(host, None, "unknown", effect, *_unknown(outcome, reason))
+    return Case(
+        host, domain, None, effect, outcome, reason, run, endpoint, checked, checked_reason,
+        relayed, near, seen, local, nobody,
+    )  # fmt: skip
+
+
+def resolve(case: Case, known: Knowledge) -> Verdict:
+    """The verdict on a case, with what is known by now."""
+    direction = case.direction or _direction(case, known.ours)
+    if direction == "inbound":
+        return Verdict(direction, case.checked, case.checked_reason, case.effect)
+    if direction == "bounce":
+        return Verdict(direction, case.outcome or "unchecked", None, case.effect)
+    outcome, reason = case.outcome, case.reason
+    if outcome == "milter-error" and case.endpoint and case.endpoint in known.foreign:
+        # Another milter failed and the mail went on: what OpenDKIM did is told by its silence.
+        outcome = None
+    if outcome is None:
+        outcome, reason = _silence(case.run, known)
+    if direction == "unknown":
+        outcome, reason = _unknown(outcome, reason)
+    return Verdict(direction, outcome, reason, case.effect)
+
+
+def is_final(case: Case, known: Knowledge) -> bool:
+    """True when no later line can change `resolve(case, known)`."""
+    if case.direction is None:
+        return False
+    if case.outcome is None and case.direction == "outbound":
+        return known.runs[case.run].success
+    return not case.endpoint
+
+
+def _direction(case: Case, ours: set[bytes]) -> str:
+    """Rules 5 to 9 of the contract."""
+    outside = any(domain not in ours for domain in case.relayed)
+    if case.maybe_refused and not case.relayed:
+        # Refused at MAIL, before any recipient: our own host and a sender of ours is all that can be known.
+        if case.near and (not ours or case.domain in ours):
+            return "outbound"
+    elif outside and case.domain in ours and not case.maybe_refused:
+        return "outbound"
+    elif outside and case.near:
+        return "outbound"
+    if case.seen or case.local:
+        return "inbound"
+    return "unknown"
+
+
+def _silence(run: int, known: Knowledge) -> tuple[str, str | None]:
+    """OpenDKIM said nothing of a message that it should have seen."""
+    if run < 0:
+        return "undecided", "opendkim-absent"
+    span = known.runs[run]
+    if span.success:
+        return "unsigned", "silent"
+    if span.seen and not span.down:
+        return "undecided", "success-not-logged"
+    return "undecided", "opendkim-absent"
+
+
+def _unknown(outcome: str | None, reason: str | None) -> tuple[str, str | None]:
+    """Of mail that may be anybody's only a milter's failure can be told."""
+    return ("milter-error", reason) if outcome == "milter-error" else ("undecided", None)
+
+
+# --- what the legs say --------------------------------------------------------------------------------------------
+
+
+def _submitted(first: Leg, opened: bytes, service: bytes) -> bool:
+    """Rule 2 without the signature: our own machine or an authenticated client handed it in."""
+    if first.kind == PICKUP:
+        return b"> orig_id=" not in opened
+    return b", sasl_username=" in opened or (
+        first.kind == SMTPD and any(part in SUBMISSION for part in service.split(b"/")[1:-1])
+    )
+
+
+def _consulted(word: Word) -> bool:
+    """OpenDKIM looked into its tables, which it does only for clients that it trusts (rule 4)."""
+    return word.reason in ("no-signing-table-match", "no-signing-domain", "key")
+
+
+def _decisive(legs: list[Leg]) -> Leg:
+    """The leg whose refusal is the message's: the last try of local mail, the first leg of all other."""
+    tries = [leg for leg in legs if leg.kind == PICKUP]
+    return tries[-1] if legs[0].kind == PICKUP and tries else legs[0]
+
+
+def _outbound(legs: list[Leg]) -> tuple[str | None, str | None, int, bytes]:
+    """Outcome, reason, run and endpoint of a message, read as outgoing."""
+    last = _decisive(legs)
+    failed = next((leg.failure for leg in legs if leg.failure is not None), None)
+    troubled = next((w.reason for leg in legs for w in leg.words or () if w.reason in ("key", "internal")), None)
+    if last.refusal is not None and last.end == REFUSED:
+        told = last.refusal.text
+        trouble = next((w.reason for w in last.words or () if w.reason in ("key", "internal")), None)
+        if trouble is None and refused_by_failure(last.failure, told):
+            return "milter-error", _failure_reason(last.failure, told), -1, b""
+        if trouble is not None:
+            return "milter-error", trouble, -1, b""
+        if any(leg.signatures is not None for leg in legs):
+            return "signed", None, -1, b""
+        return "milter-error", "internal" if b"DKIM" in told else "other-milter", -1, b""
+    if any(leg.signatures is not None for leg in legs):
+        return "signed", None, -1, b""
+    if troubled is not None:
+        return "milter-error", troubled, -1, b""
+    for leg in legs:
+        for word in leg.words or ():
+            if word.kind == "unsigned-reason":
+                return "unsigned", word.reason, -1, b""
+    if failed is not None:
+        return "milter-error", failed.reason, _run(legs), failed.endpoint
+    if any(w.kind in ("verify-ok", "verify-fail", "verify-none", "dns") for leg in legs for w in leg.words or ()):
+        return "unsigned", "other", -1, b""
+    if not any(_asked(leg) for leg in legs):
+        return "undecided", "log-gap", -1, b""
+    if not any(leg.active is not None or leg.held or leg.end != OPEN for leg in legs):
+        return "undecided", "in-transit", -1, b""
+    if any(_in_gap(leg) for leg in legs):
+        return "undecided", "log-gap", -1, b""
+    return None, None, _run(legs), b""
+
+
+def _failure_reason(failure: Failure | None, told: bytes) -> str:
+    if failure is not None:
+        return failure.reason
+    return "protocol" if b"4.3.5" in told else "connection-lost"
+
+
+def _asked(leg: Leg) -> bool:
+    """Postfix could have asked a milter about this leg, and its beginning is in the log."""
+    return leg.kind == SMTPD or (leg.kind == PICKUP and b"> orig_id=" not in leg.opened)
+
+
+def _in_gap(leg: Leg) -> bool:
+    """Lines of this host are known to be lost while the leg was handed in."""
+    host = leg.space.host
+    if host.gap_from is not None and leg.last >= host.gap_from:
+        return True
+    return host.gap_to >= leg.first
+
+
+def _run(legs: list[Leg]) -> int:
+    for leg in legs:
+        if _asked(leg):
+            return (leg.run or leg.space.host.run).number
+    return legs[0].space.host.run.number
+
+
+def _inbound(legs: list[Leg]) -> tuple[str, str | None]:
+    """Outcome and reason of a message, read as incoming."""
+    last = _decisive(legs)
+    words = [w for leg in legs for w in leg.words or ()]
+    trouble = next((w.reason for w in words if w.reason in ("key", "internal")), None)
+    if any(w.kind == "verify-ok" for w in words):
+        return "pass", None
+    failures = [w for w in words if w.kind in ("verify-fail", "dns", "refused")]
+    if failures:
+        return "fail", _fail_reason(legs[0], failures)
+    if last.refusal is not None and last.end == REFUSED:
+        told = last.refusal.text
+        if refused_by_failure(last.failure, told) or trouble is not None:
+            return "milter-error", trouble or _failure_reason(last.failure, told)
+        if b" DKIM signature" in told or b"DKIM key" in told:
+            return "fail", "policy"
+    if any(w.kind == "verify-none" for w in words):
+        return "none", None
+    if trouble is not None:
+        return "milter-error", trouble
+    failed = next((leg.failure for leg in legs if leg.failure is not None), None)
+    if failed is not None:
+        return "milter-error", failed.reason
+    return "unchecked", None
+
+
+def _fail_reason(first: Leg, failures: list[Word]) -> str:
+    if any(w.payload.endswith(b": bad signature data") for w in failures):
+        # Builds with libunbound always write the SSL line: with an OpenSSL text when the signature itself is
+        # wrong, empty when only the body's hash differs.
+        wrong = any(b" SSL error:" in w.payload for w in failures)
+        return "bad-signature" if wrong or not (first.run and first.run.ssl_lines) else "body-altered"
+    for word in failures:
+        if word.reason is not None:
+            return word.reason
+    return "other"
+
+
+def _deliveries(legs: list[Leg]) -> tuple[bool, tuple[bytes, ...]]:
+    """Were all final deliveries local, and to which domains was it passed on?"""
+    local = False
+    relayed: list[bytes] = []
+    other = False
+    for leg in legs:
+        for recipient, word in (leg.deliveries or {}).items():
+            if word.linked or not recipient:
+                continue
+            if word.daemon in LOCAL_DAEMONS:
+                local = True
+            elif word.daemon == b"smtpd" or (word.daemon == b"smtp" and not is_loopback(word.relay)):
+                domain = recipient.rpartition(b"@")[2].lower()
+                if domain not in relayed and len(relayed) < MAX_DOMAINS:
+                    relayed.append(domain)
+            elif word.daemon != b"cleanup":
+                other = True
+        refusal = leg.refusal
+        if refusal is not None and refusal.recipient and leg.deliveries is None:
+            domain = refusal.recipient.rpartition(b"@")[2].lower()
+            if domain not in relayed:
+                relayed.append(domain)
+    return local and not relayed and not other, tuple(sorted(relayed))
+
+
+def effect_of(legs: list[Leg]) -> str:
+    """What became of the mail (contract §1, effect)."""
+    sent = discarded = bounced = deferred = False
+    for leg in legs:
+        if leg.end == DISCARDED:
+            discarded = True
+        for word in (leg.deliveries or {}).values():
+            if word.linked:
+                continue
+            if word.status == b"sent":
+                if word.daemon == b"discard":
+                    discarded = True
+                else:
+                    sent = True
+            elif word.status == b"bounced":
+                bounced = True
+            elif word.status == b"deleted":
+                discarded = True
+            elif word.status in (b"deferred", b"SOFTBOUNCE"):
+                deferred = True
+    if sent:
+        return "sent"
+    last = _decisive(legs)
+    if last.end == REFUSED and last.refusal is not None:
+        if last.refusal.text[:1] == b"4":
+            return "deferred" if last.kind == PICKUP else "tempfailed"
+        return "bounced" if last.kind == PICKUP else "rejected"
+    if any(leg.held for leg in legs):
+        return "held"
+    for name, true in (("discarded", discarded), ("bounced", bounced), ("deferred", deferred)):
+        if true:
+            return name
+    return "in-transit"

@@ -1,0 +1,90 @@
+"""The fields of Postfix's payloads that the correlator needs, cut so that no sender's text can move them.
+
+Source: postfix/src/global/log_adhoc.c (delivery lines), smtpd/smtpd.c (client lines), cleanup/cleanup_milter.c
+and smtpd/smtpd.c (milter actions); docs: catalogue of formats in `postfix_lines.py`.
+"""
+
+from __future__ import annotations
+
+import re
+
+# `to=<…>, {orig_to=<…>, }relay=…, {conn_use=…, }delay=…, delays=…, {tls=…, }dsn=…, status=… (`
+# Addresses are in external form since 3.5: a local part with blanks or `>` is quoted, so it cannot end early.
+# The second form is for older Postfix and info_log_address_format = internal, where nothing is quoted.
+_TAIL = (
+    rb">, (?:orig_to=<[^>]*>, )?relay=([^ ,]+), (?:conn_use=\d+, )?delay=[\d.]+, delays=[\d./]+, "
+    rb"(?:tls=[^ ,]+, )?dsn=[\d.]+, status=([A-Za-z-]+) ?"
+)
+DELIVERY = re.compile(rb'to=<((?:"(?:[^"\\]|\\.)*"[^ <>"]*|[^ <>"]*))' + _TAIL)
+DELIVERY_INTERNAL = re.compile(rb"to=<(.*?)" + _TAIL)
+
+QUEUED_AS = re.compile(rb"queued as ([0-9A-Za-z]{6,40})(?=[)\s.;,]|$)")
+
+# `milter-reject: <stage> from <client>: <text>; from=<…> to=<…> proto=… helo=<…>`
+MILTER_ACTION = re.compile(
+    rb"milter-(?P<action>reject|hold|discard|redirect|filter): (?P<stage>[A-Z-]+|unknown) from "
+    rb"(?P<client>[^ \[]*\[[^\]]*\])(?::\d+)?: (?P<text>.*?);"
+    rb"(?: from=<(?P<sender>[^ >]*|\"[^\"]*\"[^ >]*)>)?(?: to=<(?P<recipient>[^ >]*|\"[^\"]*\"[^ >]*)>)?"
+)
+
+SIGNATURE_HEADER = re.compile(rb"milter-header-info: header DKIM-Signature: ", re.IGNORECASE)
+
+_CLIENT = re.compile(
+    rb"client=(?P<client>[^ ,\[]*\[[^\]]*\])(?::\d+)?(?:, sasl_method=(?P<method>[^,]*))?"
+    rb"(?:, sasl_username=(?P<user>.*?))?(?:, sasl_sender=(?:.*?))?"
+    rb"(?:, orig_queue_id=(?P<parent>[0-9A-Za-z]+))?(?:, orig_client=(?P<orig>[^ ,\[]*\[[^\]]*\])(?::\d+)?)?$"
+)
+_PRIVATE = re.compile(
+    rb"(?:IPv6:)?(?:10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|169\.254\.|f[cd][0-9a-f]{2}:|fe[89ab][0-9a-f]:)", re.I
+)
+_LOOPBACK = re.compile(rb"(?:IPv6:)?(?:127\.|::1$|::ffff:127\.|0:0:0:0:0:0:0:1$)", re.I)
+
+
+def client_fields(opened: bytes) -> tuple[bytes | None, bytes | None, bytes | None]:
+    """Client, SASL user name and original client (XFORWARD) of a `client=…` payload; None where not said."""
+    match = _CLIENT.match(opened)
+    if match is None:
+        return None, None, None
+    return match["client"], match["user"], match["orig"]
+
+
+def _address(client: bytes) -> tuple[bytes, bytes]:
+    name, _, rest = client.partition(b"[")
+    return name, rest.partition(b"]")[0]
+
+
+def is_private(client: bytes, host: bytes) -> bool:
+    """True for `name[address]` of this host, loopback or a private network. host: the log's name of this host."""
+    name, address = _address(client)
+    if _LOOPBACK.match(address) or _PRIVATE.match(address) or address in (b"", b"unknown"):
+        return address not in (b"", b"unknown")
+    return name != b"unknown" and name.partition(b".")[0] == host.partition(b".")[0] and name != b""
+
+
+def is_local_client(opened: bytes, host: bytes) -> bool:
+    """True when a `client=…` payload names this host, loopback or a private address, as a content filter's does."""
+    return opened.startswith(b"client=") and is_private(opened[7:], host)
+
+
+def is_loopback_relay(relay: bytes, host: bytes) -> bool:
+    """True when a delivery went to this host, loopback, a private address or a local socket: perhaps a filter."""
+    return b"[" not in relay or relay.partition(b"[")[2].startswith(b"/") or is_private(relay, host)
+
+
+def is_loopback(relay: bytes) -> bool:
+    """True when a delivery stayed on this machine's loopback or a local socket, as to a content filter."""
+    address = relay.partition(b"[")[2].partition(b"]")[0]
+    return address.startswith(b"/") or _LOOPBACK.match(address) is not None
+
+
+def active_sender(active: bytes) -> bytes:
+    """The envelope sender of `from=<…>, size=<n>, nrcpt=<n> (queue active)`; cut at the fixed tail's last place."""
+    end = active.rfind(b">, size=")
+    return active[6:end] if end >= 6 else b""
+
+
+def pickup_sender(opened: bytes) -> bytes | None:
+    """The sender of `uid=<n> from=<…>{ orig_id=<id>}`; None when the payload is of no such form."""
+    place = opened.find(b" from=<")
+    end = opened.rfind(b">")
+    return opened[place + 7 : end] if 0 < place < end else None

@@ -1,0 +1,129 @@
+"""Counts of finished messages, and the oldest problems: what a report needs, and no more the longer the log.
+
+Messages are counted by (hour, Case). A case whose verdict is final is folded into small tables when the cases
+become many; the others wait for what the rest of the input teaches. Tallies add up: `merge` is associative and
+`Tally()` is its identity.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import Any
+
+from logscan.correlate.state import Leg
+from logscan.findings import Case, Knowledge, Verdict, is_final, resolve
+
+FOLD_AT = 20_000
+KEEP = 5_000
+
+Problem = tuple[int, int, Case, list[Leg]]
+
+
+class Tally:
+    """Counters of one run. domains: envelope domains that outgoing mail is limited to; empty for all."""
+
+    def __init__(self, domains: frozenset[bytes] = frozenset()) -> None:
+        self.domains = domains
+        self.cases: dict[tuple[int, Case], int] = {}
+        self.verdicts: dict[tuple[str, str, str | None, str], int] = {}  # direction, outcome, reason, effect
+        self.hours: dict[tuple[int, str], int] = {}  # outbound: hour (epoch s of its begin), outcome
+        self.by_domain: dict[tuple[bytes, str], int] = {}  # outbound: sender's domain, outcome
+        self.absent: dict[bytes, int] = {}  # host -> outgoing mail that OpenDKIM's settings leave undecided
+        self.signatures: dict[tuple[bytes, bytes], int] = {}  # (signing domain, selector)
+        self.folded_early = 0
+        self._fold_at = FOLD_AT
+        self._problems: list[tuple[int, int, Case, list[Leg]]] = []  # a heap, newest first (keys negated)
+        self._prune_at = KEEP
+
+    def add(self, hour: int, case: Case, legs: list[Leg], known: Knowledge) -> None:
+        """Count one message. hour: epoch seconds of the begin of the local hour it came in."""
+        key = (hour, case)
+        cases = self.cases
+        cases[key] = cases.get(key, 0) + 1
+        if case.outcome != "signed" and (case.direction is None or case.direction == "outbound"):
+            self._keep(case, legs, known)
+        if len(cases) > self._fold_at:
+            self.fold(known)
+
+    def add_signatures(self, legs: list[Leg]) -> None:
+        """Count every signature of a message."""
+        counts = self.signatures
+        for leg in legs:
+            for pair in leg.signatures or ():
+                counts[pair] = counts.get(pair, 0) + 1
+
+    def _keep(self, case: Case, legs: list[Leg], known: Knowledge) -> None:
+        """Keep a message that is, or may turn out, a problem: the oldest ones, `KEEP` at most."""
+        first = legs[0]
+        kept = self._problems
+        item = (-first.first, -first.seq, case, legs)
+        if len(kept) >= self._prune_at:
+            self._prune(known)
+        if len(kept) < KEEP:
+            heapq.heappush(kept, item)
+        elif item[:2] > kept[0][:2]:
+            heapq.heapreplace(kept, item)
+
+    def _prune(self, known: Knowledge) -> None:
+        """Drop candidates that turned out well, so that a busy relay's inbound mail does not fill the places."""
+        kept = [item for item in self._problems if not is_final(item[2], known) or _is_problem(item[2], known)]
+        heapq.heapify(kept)
+        self._problems[:] = kept
+        self._prune_at = max(KEEP, len(kept) + KEEP // 2)
+
+    def fold(self, known: Knowledge, *, everything: bool = False) -> None:
+        """Resolve the cases that are final (or all) and add them to the small tables."""
+        waiting: dict[tuple[int, Case], int] = {}
+        for (hour, case), count in self.cases.items():
+            if everything or is_final(case, known):
+                self._count(hour, case, resolve(case, known), count)
+            else:
+                waiting[hour, case] = count
+        self.cases = waiting
+        if len(waiting) > FOLD_AT // 2 and not everything:
+            # A hostile or a very mixed log: answer with what is known by now rather than grow.
+            self.folded_early += sum(waiting.values())
+            self.fold(known, everything=True)
+
+    def _count(self, hour: int, case: Case, verdict: Verdict, count: int) -> None:
+        direction, outcome, reason, effect = verdict
+        if direction == "outbound":
+            if self.domains and case.domain not in self.domains:
+                return
+            _bump(self.hours, (hour, outcome), count)
+            _bump(self.by_domain, (case.domain or b"", outcome), count)
+            if reason == "success-not-logged":
+                self.absent[case.host] = self.absent.get(case.host, 0) + count
+        _bump(self.verdicts, (direction, outcome, reason, effect), count)
+
+    def problems(self, known: Knowledge, limit: int) -> list[tuple[list[Leg], Verdict]]:
+        """The oldest outgoing messages that are not signed, at most `limit`, each with its verdict."""
+        rows = []
+        for at, seq, case, legs in sorted(self._problems, key=lambda item: (-item[0], -item[1])):
+            verdict = resolve(case, known)
+            if _is_problem(case, known) and not (self.domains and case.domain not in self.domains):
+                rows.append((legs, verdict))
+                if len(rows) == limit:
+                    break
+            del at, seq
+        return rows
+
+    def merge(self, other: Tally) -> None:
+        """Add another tally's counts to this one."""
+        for name in ("cases", "verdicts", "hours", "by_domain", "absent", "signatures"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            for key, count in theirs.items():
+                mine[key] = mine.get(key, 0) + count
+        self.folded_early += other.folded_early
+        merged = heapq.nlargest(KEEP, self._problems + other._problems, key=lambda item: item[:2])
+        heapq.heapify(merged)
+        self._problems = merged
+
+
+def _bump(table: dict[Any, int], key: Any, count: int) -> None:
+    table[key] = table.get(key, 0) + count
+
+
+def _is_problem(case: Case, known: Knowledge) -> bool:
+    verdict = resolve(case, known)
+    return verdict.direction == "outbound" and verdict.outcome != "signed"
