@@ -1,0 +1,370 @@
+"""The command line: flags to values, errors to one line each, results to standard output, an exit status.
+
+Status: 0 done; 1 findings (`--check`); 2 usage, or input missing, unreadable or not understood; 130 Ctrl-C.
+
+Nothing heavy is imported here: the engine, rich and the renderers are loaded by the command that needs them,
+so that `logscan --help` answers at once. A further command lives in a module of its own as a function under
+`command`, annotates its parameters with the options below, and is given to `app.command` at the end.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+
+import typer
+
+from logscan import __version__
+from logscan.errors import LogscanError, UsageError
+from logscan.render import screen
+
+if TYPE_CHECKING:
+    from logscan.pipeline import Options
+
+OK, FINDINGS, FAILED, INTERRUPTED = 0, 1, 2, 130
+
+# The base of the parser's own errors. By way of a public name, since typer moved click into itself.
+_ParserError: type[Exception] = typer.BadParameter.__mro__[2]
+
+P = ParamSpec("P")
+
+
+class By(StrEnum):
+    """The tables that --by chooses from."""
+
+    direction = "direction"
+    host = "host"
+    domain = "domain"
+    signature = "signature"
+    reason = "reason"
+    hour = "hour"
+
+
+class ReportFormat(StrEnum):
+    """What a report can be written as."""
+
+    text = "text"
+    json = "json"
+    csv = "csv"
+    markdown = "markdown"
+    html = "html"
+
+
+class ExportFormat(StrEnum):
+    """What messages can be exported as."""
+
+    jsonl = "jsonl"
+    csv = "csv"
+    parquet = "parquet"
+
+
+class Color(StrEnum):
+    """When to colour."""
+
+    auto = "auto"
+    always = "always"
+    never = "never"
+
+
+Logs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="LOG",
+        help="Log files (plain, gz, bz2, xz, zst), directories, globs, '-' for standard input, or"
+        " 'journal:'. Default: the first of /var/log/maillog, /var/log/mail.log, /var/log/mail, or else the"
+        " journal.",
+        show_default=False,
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(metavar="T", help="From this time on: 'yesterday', '2 hours ago', '2026-11-23 14:00'."),
+]
+Until = Annotated[str | None, typer.Option(metavar="T", help="Up to this time, which is not in it any more.")]
+Hosts = Annotated[
+    list[str] | None,
+    typer.Option("--host", metavar="H", help="Only this host (repeatable)."),
+]
+Domains = Annotated[
+    list[str] | None, typer.Option("--domain", metavar="D", help="Only senders of this domain (repeatable).")
+]
+OurDomains = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--our-domain", metavar="D", help="A domain that is ours, to tell outgoing mail (repeatable)."
+    ),
+]
+OpendkimConf = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="opendkim.conf, to learn our domains from its SigningTable."),
+]
+Timezone = Annotated[
+    str | None,
+    typer.Option(metavar="TZ", help="Zone of times without one, like Europe/Berlin. Default: the machine's."),
+]
+Jobs = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Processes to read with. Default: one a core.")
+]
+Output = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Write there instead of to standard output ('-').")
+]
+ColorWhen = Annotated[Color, typer.Option(help="Colour in text; auto: on a terminal without NO_COLOR.")]
+
+_EXAMPLES = """\b
+Examples:
+  logscan report
+  logscan report --since yesterday --until today --check
+  logscan report /var/log/mail.log* --since "2 hours ago" --by reason
+  zcat old.gz | logscan report - --format html --output report.html
+  logscan export --since yesterday --output mail.csv
+
+Exit status: 0 done; 1 findings, with --check; 2 usage, or input that is missing or not understood.
+"""
+
+app = typer.Typer(
+    name="logscan",
+    help="Tell from the log of Postfix and OpenDKIM which mail was signed, which was not, and why.",
+    epilog=_EXAMPLES,
+    # Plain help: it starts faster, and no text is ever read as markup.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def command(run: Callable[P, int]) -> Callable[P, int]:
+    """Turn the errors of a command into one line and a status; a reader that went away is none."""
+
+    @functools.wraps(run)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> int:
+        try:
+            return run(*args, **kwargs)
+        except LogscanError as error:
+            screen.notice(str(error))
+            return FAILED
+        except BrokenPipeError:
+            screen.forget_stdout()
+            return OK
+        except KeyboardInterrupt:
+            return INTERRUPTED
+
+    return guarded
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"logscan {__version__}")
+        raise typer.Exit(OK)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(OK)
+
+
+@app.command(
+    epilog="\b\nExamples:\n"
+    "  logscan report --since yesterday --until today\n"
+    "  logscan report mail.log --by reason --by domain --limit 100\n"
+    "  logscan report --format json | jq .signed_fraction\n"
+)
+@command
+def report(
+    logs: Logs = None,
+    since: Since = None,
+    until: Until = None,
+    host: Hosts = None,
+    domain: Domains = None,
+    by: Annotated[
+        list[By] | None,
+        typer.Option(metavar="KEY", help=f"Show only these tables: {', '.join(By)} (repeatable)."),
+    ] = None,
+    format: Annotated[ReportFormat, typer.Option(help="What to write.")] = ReportFormat.text,
+    output: Output = None,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Show at most so many problem messages.")
+    ] = 20,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Status 1 if there are findings: unsigned or hit mail, a fault that is an error."
+        ),
+    ] = False,
+    our_domain: OurDomains = None,
+    opendkim_conf: OpendkimConf = None,
+    timezone: Timezone = None,
+    jobs: Jobs = None,
+    color: ColorWhen = Color.auto,
+) -> int:
+    """Count signed, unsigned and milter-hit mail, problems first."""
+    from logscan.pipeline import Options, run_report
+    from logscan.render import layout
+
+    _spare_input(output, logs)
+    options = Options(
+        logs=list(logs or ()),
+        since=since,
+        until=until,
+        hosts=list(host or ()),
+        domains=list(domain or ()),
+        by=[key.value for key in by or ()],
+        limit=limit,
+        our_domains=list(our_domain or ()),
+        opendkim_conf=opendkim_conf,
+        timezone=timezone,
+        jobs=jobs,
+    )
+    with screen.Bar() as bar:
+        result = run_report(options, progress=bar.progress, warn=bar.warn)
+    screen.write(painted(result.doc, options, format.value, output, color.value), output)
+    # What could be read is shown, but input that is missing is worse than what the rest of it says.
+    if result.status:
+        return int(result.status)
+    return FINDINGS if check and layout.findings(result.doc) else OK
+
+
+@app.command(
+    epilog="\b\nExamples:\n"
+    "  logscan export --since yesterday --output mail.parquet\n"
+    "  logscan export mail.log --output - --format jsonl | jq .reason\n"
+)
+@command
+def export(
+    output: Annotated[str, typer.Option(metavar="FILE", help="Where to; '-' is standard output.")],
+    logs: Logs = None,
+    format: Annotated[
+        ExportFormat | None,
+        typer.Option(help="What to write. Default: what FILE's name ends in, jsonl for '-'."),
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+    host: Hosts = None,
+    domain: Domains = None,
+    our_domain: OurDomains = None,
+    opendkim_conf: OpendkimConf = None,
+    timezone: Timezone = None,
+    jobs: Jobs = None,
+) -> int:
+    """Write every message as a row, to be counted elsewhere."""
+    from logscan.pipeline import Options, run_export
+
+    _spare_input(output, logs)
+    options = Options(
+        logs=list(logs or ()),
+        since=since,
+        until=until,
+        hosts=list(host or ()),
+        domains=list(domain or ()),
+        by=[],
+        limit=0,
+        our_domains=list(our_domain or ()),
+        opendkim_conf=opendkim_conf,
+        timezone=timezone,
+        jobs=jobs,
+    )
+    kind = format.value if format else _by_name(output)
+    with screen.Bar() as bar:
+        return int(run_export(options, format=kind, output=output, warn=bar.warn, progress=bar.progress))
+
+
+def painted(doc: dict[str, Any], options: Options, format: str, output: str | None, color: str) -> str:
+    """A report as the text of its format; `text` is painted for the terminal if it goes to one."""
+    chosen: dict[str, Any] = {"by": options.by, "limit": options.limit}
+    if format == "json":
+        from logscan.render import json
+
+        return json.report(doc)
+    if format == "csv":
+        from logscan.render import csv
+
+        return csv.report(doc)
+    if format == "markdown":
+        from logscan.render import markdown
+
+        return markdown.report(doc, **chosen)
+    if format == "html":
+        from logscan.render import html
+
+        return html.report(doc, **chosen)
+    if output in (None, "-") and (sys.stdout.isatty() or color == "always"):
+        import shutil
+
+        from logscan.render import terminal
+
+        width = shutil.get_terminal_size((80, 24)).columns
+        return terminal.report(doc, width=width, color=screen.colored(color), **chosen)
+    from logscan.render import text
+
+    return text.report(doc, **chosen)
+
+
+def _by_name(output: str) -> str:
+    """The export's format from the name of its file."""
+    ending = Path(output).suffix.lower().removeprefix(".")
+    if output == "-" or ending in ("jsonl", "ndjson"):
+        return "jsonl"
+    if ending in ("csv", "parquet"):
+        return ending
+    raise UsageError(
+        f"--output {output}", "the name does not tell the format", "add --format jsonl, csv or parquet"
+    )
+
+
+def _spare_input(output: str | None, logs: Sequence[str] | None) -> None:
+    """Refuse to write over a log that is read."""
+    if output is None or output == "-":
+        return
+    for log in logs or ():
+        try:
+            same = Path(log).is_file() and Path(output).samefile(log)
+        except (OSError, ValueError):
+            continue
+        if same:
+            raise UsageError(f"--output {output}", "is also a log to read", "name another file")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status; `arguments` are those of the process unless given."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = app(args=words, prog_name="logscan", standalone_mode=False)
+    except _ParserError as error:
+        screen.notice(_worded(error))
+        return FAILED
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else OK
+    except Exception:
+        # Python would end with 1, which means findings.
+        traceback.print_exc()
+        screen.notice("internal error; please report it with the lines above")
+        return FAILED
+    return status if isinstance(status, int) else OK
+
+
+def _worded(error: Any) -> str:
+    """A parser's error as one line: subject, what happened, where help is."""
+    text = " ".join(error.format_message().split()).rstrip(".")
+    text = text.removeprefix("Invalid value for ").replace("Value error, ", "")
+    text = re.sub(r"'(--?[\w-]+)'", r"\1", text)
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "logscan"
+    return f"{text[:1].lower()}{text[1:]}; see {path} --help"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

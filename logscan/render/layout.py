@@ -1,0 +1,477 @@
+"""What a report says and in which order, once for all painters (text, terminal, Markdown, HTML).
+
+The words of a page are raw: log text in it is not yet escaped, each painter does that in its own way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from logscan.model import OUTBOUND_OUTCOMES
+from logscan.render import words
+from logscan.render.chart import Span, spans
+
+Tone = Literal["", "good", "bad", "unsure", "quiet"]
+Doc = Mapping[str, Any]
+
+# The tables that `--by` chooses from, and those shown when it does not.
+BY = ("direction", "host", "domain", "signature", "reason", "hour")
+DEFAULT_BY = ("direction", "domain", "signature", "reason", "hour")
+
+# A table for a person ends after so many rows (or --limit, if that is more).
+ROWS = 20
+
+TONES: dict[str, Tone] = {
+    "signed": "good",
+    "pass": "good",
+    "unsigned": "bad",
+    "fail": "bad",
+    "milter-error": "bad",
+    "undecided": "unsure",
+    "error": "bad",
+    "warning": "unsure",
+    "info": "quiet",
+}
+
+_COUNTS = tuple((outcome, outcome.replace("-", "_")) for outcome in OUTBOUND_OUTCOMES)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Counts by outcome, to be drawn against `scale`, the largest sum of its column."""
+
+    parts: tuple[tuple[str, int], ...]
+    scale: int
+
+
+Cell = str | int | Bar
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """How a column is shown.
+
+    right: numbers. tone: of its numbers above zero; zeros step back. Strings get the tone of their own word.
+    keep: where room is short, others are cut first. optional: where room is shorter still, it is left out.
+    """
+
+    title: str
+    right: bool = False
+    tone: Tone = ""
+    keep: bool = False
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows as long as `columns`. more: what was left out, or ""."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Cell]]
+    more: str = ""
+
+    def worded(self) -> list[int]:
+        """The columns that are no bars: for painters that draw in other ways."""
+        return [
+            at for at in range(len(self.columns)) if not any(isinstance(row[at], Bar) for row in self.rows)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A fault: its severity, a headline, facts about it, labelled notes, and lines of the log."""
+
+    severity: str
+    head: str
+    facts: str
+    notes: Sequence[tuple[str, str]]
+    quotes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """key: a word for anchors and tests. body: paragraphs, tables and entries in order."""
+
+    key: str
+    title: str
+    body: Sequence[str | Table | Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """verdict: the one line that answers. advice: what would make the log tell more. hours: for a drawing."""
+
+    verdict: str
+    tone: Tone
+    advice: Sequence[str]
+    sections: Sequence[Section]
+    hours: Sequence[Span] = field(default_factory=tuple)
+
+
+def page(doc: Doc, *, by: Collection[str] = (), limit: int = ROWS) -> Page:
+    """Lay the report out: verdict, faults, problem messages, tables of `by` (default: the usual ones), input.
+
+    limit: as of `--limit`; the messages in `doc` are already cut to it.
+    """
+    chosen = by or DEFAULT_BY
+    shown = max(limit, ROWS)
+    sections = [_faults(doc, shown), *_problems(doc)]
+    sections += [_TABLES[key](doc, shown) for key in _ORDER if key in chosen]
+    sections += [_events(doc, shown), _input(doc, shown)]
+    return Page(
+        verdict=verdict(doc),
+        tone=_tone(doc),
+        advice=_advice(doc),
+        sections=[section for section in sections if section is not None],
+        hours=spans(doc["by_hour"]),
+    )
+
+
+def verdict(doc: Doc) -> str:
+    """The report in one line, what is wrong first; it may be longer than a screen is wide."""
+    out = doc["totals"]["outbound"]
+    where = " ".join(part for part in (_hosts(doc), words.days(doc["window"])) if part)
+    faults = sum(fault["severity"] == "error" for fault in doc["faults"])
+    parts = [
+        f"{words.count(out['unsigned'])} unsigned" if out["unsigned"] else "",
+        words.counted(out["milter_error"], "milter error") if out["milter_error"] else "",
+        words.counted(faults, "fault") if faults else "",
+    ]
+    decided = out["messages"] - out["undecided"]
+    if not out["messages"]:
+        parts.append("no outgoing messages")
+    elif doc["signed_fraction"] is None:
+        one = out["messages"] == 1
+        outgoing = words.counted(out["messages"], "outgoing message")
+        parts.append(f"cannot tell if {outgoing} {'was' if one else 'were'} signed")
+    else:
+        if out["undecided"]:
+            parts.append(f"{words.count(out['undecided'])} undecided")
+        if out["signed"] == decided:
+            parts.append(
+                f"all {words.count(decided)} outgoing messages signed" if decided > 1 else "1 of 1 signed"
+            )
+        else:
+            parts.append(f"{words.percent(doc['signed_fraction'])} of {words.count(decided)} signed")
+    said = ", ".join(part for part in parts if part)
+    return f"{where}: {said}" if where else said
+
+
+def findings(doc: Doc) -> bool:
+    """True when something is wrong: unsigned mail, a milter error, or a fault of severity error."""
+    out = doc["totals"]["outbound"]
+    return bool(
+        out["unsigned"] or out["milter_error"] or any(fault["severity"] == "error" for fault in doc["faults"])
+    )
+
+
+def _hosts(doc: Doc) -> str:
+    """The host's name or how many there are; "" if the report does not list them."""
+    hosts = doc.get("hosts") or [row["host"] for row in doc.get("by_host") or ()]
+    if not hosts:
+        return ""
+    return short(str(hosts[0]), 40) if len(hosts) == 1 else f"{len(hosts):,} hosts"
+
+
+def short(text: str, width: int) -> str:
+    """Cut the middle out of what is longer than `width` characters."""
+    if len(text) <= width:
+        return text
+    head = (width - 3 + 1) // 2
+    return f"{text[:head]}...{text[len(text) - (width - 3 - head) :]}"
+
+
+def _tone(doc: Doc) -> Tone:
+    if findings(doc):
+        return "bad"
+    if doc["signed_fraction"] is None:
+        return "unsure"
+    return "unsure" if doc["totals"]["outbound"]["undecided"] else "good"
+
+
+def _advice(doc: Doc) -> list[str]:
+    reasons = [row["reason"] for row in doc["by_reason"] if row["outcome"] == "undecided"]
+    known = [reason for reason in words.ADVICE if reason in reasons]
+    if not known and doc["signed_fraction"] is None and doc["totals"]["outbound"]["messages"]:
+        known = ["success-not-logged"]
+    advice = [words.ADVICE[reason] for reason in known]
+    if not doc["input"]["lines"] or doc["window"]["first"] is None:
+        advice.append("No mail was logged in this time, or the log given does not reach it.")
+    return advice
+
+
+def _faults(doc: Doc, limit: int) -> Section | None:
+    wrong = [
+        fault for severity in ("error", "warning") for fault in doc["faults"] if fault["severity"] == severity
+    ]
+    body: list[str | Table | Entry] = [_fault(fault) for fault in wrong[:limit]]
+    if len(wrong) > limit:
+        body.append(f"and {words.count(len(wrong) - limit)} more")
+    return Section("faults", "Faults", body) if wrong else None
+
+
+def _fault(fault: Doc) -> Entry:
+    facts = [words.between(fault["first"], fault["last"])]
+    if fault["count"] > 1:
+        facts.append(words.counted(fault["count"], "time"))
+    if fault["messages_hit"]:
+        facts.append(f"{words.counted(fault['messages_hit'], 'message')} hit")
+    if fault["ongoing"]:
+        facts.append("no end of it in the log")
+    notes = [("", fault["meaning"]), ("Fix", fault["fix"])]
+    return Entry(
+        severity=fault["severity"],
+        head=f"{fault['kind']}: {short(fault['subject'], 300)} on {short(fault['host'], 100)}",
+        facts=", ".join(facts),
+        notes=[(label, text) for label, text in notes if text],
+        quotes=fault["lines"],
+    )
+
+
+def _events(doc: Doc, limit: int) -> Section | None:
+    rows = [
+        [words.stamp(fault["last"]), fault["kind"], fault["host"], fault["subject"], fault["count"]]
+        for fault in doc["faults"]
+        if fault["severity"] == "info"
+    ]
+    columns = [
+        Column("time", keep=True),
+        Column("event"),
+        Column("host"),
+        Column("subject"),
+        Column("times", right=True),
+    ]
+    return _section("events", "Events", columns, rows, limit)
+
+
+def _problems(doc: Doc) -> list[Section | None]:
+    """The problem messages by outcome, but not those of a setting that keeps the log from telling."""
+    totals = doc["totals"]["outbound"]
+    dates = {message["first"][:10] for message in doc["messages"]}
+    sections: list[Section | None] = []
+    for outcome, title in (
+        ("unsigned", "Unsigned messages"),
+        ("milter-error", "Messages hit by a milter error"),
+        ("undecided", "Messages the log cannot judge"),
+    ):
+        every = [message for message in doc["messages"] if message["outcome"] == outcome]
+        listed = [m for m in every if m["reason"] not in ("success-not-logged", "opendkim-absent")]
+        if not listed:
+            sections.append(None)
+            continue
+        left = totals[outcome.replace("-", "_")] - len(listed)
+        more = f"and {words.count(left)} more" if left > 0 else ""
+        sections.append(Section(outcome, title, _problem_table(listed, more, one_day=len(dates) == 1)))
+    return sections
+
+
+def _problem_table(messages: Sequence[Doc], more: str, *, one_day: bool) -> list[str | Table | Entry]:
+    """One row a message; what all of them share is said once above, which leaves room for the addresses."""
+    columns = [Column("time", keep=True), Column("queue id", keep=True)]
+    cells: list[list[Cell]] = [
+        [words.stamp(m["first"])[11 if one_day else 5 :], m["queue_ids"][0] if m["queue_ids"] else "?"]
+        for m in messages
+    ]
+    shared = []
+    for key in ("reason", "effect"):
+        values = [m[key] or "?" for m in messages]
+        if len(set(values)) == 1:
+            shared.append(f"{key}: {values[0]}")
+        else:
+            columns.append(Column(key, keep=True))
+            for row, value in zip(cells, values, strict=True):
+                row.append(value)
+    columns += [Column("sender"), Column("recipient", optional=True)]
+    for row, message in zip(cells, messages, strict=True):
+        row += [_sender(message), _recipient(message)]
+    table = Table(columns, cells, more)
+    return [f"{', '.join(shared).capitalize()}.", table] if shared else [table]
+
+
+def _sender(message: Doc) -> str:
+    sender = message["envelope_sender"]
+    return "?" if sender is None else sender or "<>"
+
+
+def _recipient(message: Doc) -> str:
+    recipients = message["envelope_recipients"]
+    others = f" +{len(recipients) - 1:,}" if len(recipients) > 1 else ""
+    return f"{recipients[0]}{others}" if recipients else "?"
+
+
+def _by_direction(doc: Doc, limit: int) -> Section | None:
+    totals = doc["totals"]
+    rows: list[list[Cell]] = []
+    for key, name in words.DIRECTIONS.items():
+        counts = dict(totals[key])
+        messages = counts.pop("messages")
+        if messages or (key == "outbound" and any(totals[name]["messages"] for name in words.DIRECTIONS)):
+            told = ", ".join(f"{words.count(n)} {word.replace('_', '-')}" for word, n in counts.items() if n)
+            rows.append([name, messages, told])
+    columns = [Column("direction"), Column("messages", right=True), Column("of them")]
+    return _section("direction", "Mail", columns, rows, limit)
+
+
+def _by_reason(doc: Doc, limit: int) -> Section | None:
+    tables = []
+    for direction in ("outbound", "inbound"):
+        rows = [
+            [
+                row["outcome"],
+                row["reason"],
+                row["messages"],
+                words.REASONS.get((row["outcome"], row["reason"]), ""),
+            ]
+            for row in doc["by_reason"]
+            if row["direction"] == direction and row["reason"]
+        ]
+        columns = [
+            Column("outcome", keep=True),
+            Column("reason", keep=True),
+            Column(words.DIRECTIONS[direction], right=True),
+            Column("meaning"),
+        ]
+        if rows:
+            tables.append(_table(columns, rows, limit))
+    return Section("reason", "Reasons", tables) if tables else None
+
+
+def _by_domain(doc: Doc, limit: int) -> Section | None:
+    return _outcomes(doc["by_domain"], "domain", "Sender domains", limit)
+
+
+def _by_host(doc: Doc, limit: int) -> Section | None:
+    return _outcomes(doc.get("by_host") or (), "host", "Hosts", limit)
+
+
+def _outcomes(rows: Sequence[Doc], key: str, title: str, limit: int) -> Section | None:
+    """A table of counts per outcome; outcomes that never happened have no column."""
+    counts = [
+        (o, name) for o, name in _COUNTS if name in ("signed", "unsigned") or any(row[name] for row in rows)
+    ]
+    columns = [Column(key), *(Column(o, right=True, tone=TONES[o]) for o, _ in counts)]
+    cells: list[list[Cell]] = [[row[key], *(row[name] for _, name in counts)] for row in rows]
+    return _section(key, title, columns, cells, limit)
+
+
+def _by_signature(doc: Doc, limit: int) -> Section | None:
+    rows = [[row["signing_domain"], row["selector"], row["signatures"]] for row in doc["by_signature"]]
+    columns = [Column("signing domain"), Column("selector"), Column("signatures", right=True)]
+    return _section("signature", "Signatures", columns, rows, limit)
+
+
+def _by_hour(doc: Doc, limit: int) -> Section | None:
+    every = spans(doc["by_hour"])
+    if not any(span.total for span in every):
+        return None
+    counts = [o for o, _ in _COUNTS if o in ("signed", "unsigned") or any(span.counts[o] for span in every)]
+    scale = max(span.total for span in every)
+    columns = [
+        Column(every[0].unit, keep=True),
+        *(Column(o, right=True, tone=TONES[o]) for o in counts),
+        Column(""),
+    ]
+    rows: list[list[Cell]] = []
+    for span in _folded(every):
+        bar = Bar(tuple((o, span.counts[o]) for o in counts), scale)
+        rows.append([span.label, *(span.counts[o] for o in counts), bar])
+    return Section("hour", f"Outgoing messages by {every[0].unit}", [Table(columns, rows)])
+
+
+# One letter an outcome, so that a bar without colour still says it.
+MARKS = {"signed": "#", "unsigned": "u", "milter-error": "!", "undecided": "?"}
+
+
+def _folded(every: Sequence[Span]) -> list[Span]:
+    """Two and more empty spans in a row become one."""
+    folded: list[Span] = []
+    empty: list[Span] = []
+    for span in every:
+        if not span.total:
+            empty.append(span)
+            continue
+        folded += _fold(empty)
+        empty = []
+        folded.append(span)
+    return [*folded, *_fold(empty)]
+
+
+def _fold(empty: Sequence[Span]) -> Sequence[Span]:
+    if len(empty) < 2:
+        return empty
+    last = empty[-1].label
+    same_day = empty[0].unit == "hour" and empty[0].label[:-5] == last[:-5]
+    joint = f"-{last[-5:]}" if same_day else f" to {last}"
+    return [Span(f"{empty[0].label}{joint}", empty[0].unit, empty[0].counts)]
+
+
+def _input(doc: Doc, limit: int) -> Section | None:
+    window, read = doc["window"], doc["input"]
+    facts = []
+    if window["since"] or window["until"]:
+        since = words.stamp(window["since"]) if window["since"] else "the beginning"
+        until = words.stamp(window["until"]) if window["until"] else "the end"
+        facts.append(f"Asked for: {since} to {until}.")
+    if window["first"] and window["last"]:
+        facts.append(f"Seen: {words.between(window['first'], window['last'])}.")
+    told = [f"{words.counted(read['lines'], 'line')} ({words.size(read['bytes'])})"]
+    if read["foreign_lines"]:
+        told.append(f"{words.count(read['foreign_lines'])} of other programs")
+    if read["not_mail"]:
+        told.append(f"{words.counted(read['not_mail'], 'attempt')} that became no mail")
+    facts.append(f"Read: {', '.join(told)}.")
+    missed = [
+        words.counted(number, f"{name} line")
+        for name, number in (
+            ("OpenDKIM", read["not_understood"]["opendkim"]),
+            ("Postfix", read["not_understood"]["postfix"]),
+        )
+        if number
+    ]
+    if missed:
+        facts.append(f"Not understood: {' and '.join(missed)}.")
+    columns = [
+        Column("source"),
+        Column("lines", right=True),
+        Column("size", right=True),
+        Column("first"),
+        Column("last"),
+    ]
+    rows: list[list[Cell]] = [
+        [
+            source["name"],
+            source["lines"],
+            words.size(source["bytes"]),
+            words.stamp(source["first"]) if source["first"] else "",
+            words.stamp(source["last"]) if source["last"] else "",
+        ]
+        for source in read["sources"]
+    ]
+    table = [_table(columns, rows, limit)] if rows else []
+    return Section("input", "Input", [*facts, *table])
+
+
+def _table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], limit: int) -> Table:
+    left = len(rows) - limit
+    return Table(columns, rows[:limit], f"and {words.count(left)} more" if left > 0 else "")
+
+
+def _section(
+    key: str, title: str, columns: Sequence[Column], rows: Sequence[Sequence[Cell]], limit: int
+) -> Section | None:
+    return Section(key, title, [_table(columns, rows, limit)]) if rows else None
+
+
+_TABLES: dict[str, Callable[[Doc, int], Section | None]] = {
+    "direction": _by_direction,
+    "host": _by_host,
+    "domain": _by_domain,
+    "signature": _by_signature,
+    "reason": _by_reason,
+    "hour": _by_hour,
+}
+
+# Reasons first: they belong to the problems above them.
+_ORDER = ("reason", "direction", "host", "domain", "signature", "hour")
