@@ -1,0 +1,128 @@
+"""OpenDKIM with a configuration, keys and tables of its own, started and ended as a scenario asks."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from .namespace import Namespace
+
+ENDPOINT = ("127.0.0.1", 8891)
+DEFAULTS = {
+    "Syslog": "yes",
+    "SyslogSuccess": "yes",
+    "Mode": "sv",
+    "Canonicalization": "relaxed/simple",
+    "OversignHeaders": "From",
+    "UserID": "opendkim",
+    "UMask": "007",
+    "Socket": f"inet:{ENDPOINT[1]}@{ENDPOINT[0]}",
+    "PidFile": "/run/opendkim/opendkim.pid",
+    "KeyTable": "/etc/dkimkeys/KeyTable",
+    "SigningTable": "refile:/etc/dkimkeys/SigningTable",
+    "InternalHosts": "/etc/dkimkeys/TrustedHosts",
+    "ExternalIgnoreList": "/etc/dkimkeys/TrustedHosts",
+    "TestPublicKeys": "/etc/dkimkeys/public",
+}
+# (name of the key, selector, domain, bits); the name is also the file's.
+KEYS = (
+    ("mx2026._domainkey.example.org", "mx2026", "example.org", 1024),
+    ("second._domainkey.example.org", "second", "example.org", 1024),
+    ("relay._domainkey.example.net", "relay", "example.net", 1024),
+    ("weak._domainkey.example.org", "weak", "example.org", 512),
+)
+
+
+class OpenDkim:
+    """One process at a time. Files lie in /etc/dkimkeys inside."""
+
+    def __init__(self, namespace: Namespace, root: Path):
+        self._namespace, self._root = namespace, root
+        self.keys = root / "dkimkeys"
+        self._daemon: subprocess.Popen[bytes] | None = None
+        self._made = root / "keys"
+
+    def make_keys(self) -> None:
+        """Run opendkim-genkey once for each of KEYS."""
+        self._made.mkdir()
+        for name, selector, domain, bits in KEYS:
+            work = self._made / name
+            work.mkdir()
+            options = ["-b", str(bits), "-d", domain, "-s", selector, "-D", str(work)]
+            subprocess.run(["opendkim-genkey", *options], check=True, capture_output=True)
+
+    def lay_out(self) -> None:
+        """Good keys, tables and owners, whatever the last scenario did to them."""
+        for path in self.keys.iterdir():
+            path.unlink()
+        public = []
+        for name, selector, domain, _ in KEYS:
+            self.write(f"{selector}.private", (self._made / name / f"{selector}.private").read_text(), 0o600)
+            record = (self._made / name / f"{selector}.txt").read_text()
+            value = "".join(record.split('"')[1::2])
+            public.append(f"{selector}._domainkey.{domain} {value}\n")
+        self.write("public", "".join(public))
+        self.write("KeyTable", "".join(f"{name} {domain}:{selector}:/etc/dkimkeys/{selector}.private\n"
+                                       for name, selector, domain, _ in KEYS))
+        self.write("SigningTable", "*@example.org mx2026._domainkey.example.org\n")
+        self.write("TrustedHosts", "127.0.0.1\nlocalhost\n10.0.0.0/24\n")
+
+    def write(self, name: str, text: str, mode: int = 0o640) -> None:
+        """Put a file into /etc/dkimkeys, owned by opendkim."""
+        path = self.keys / name
+        path.write_text(text)
+        path.chmod(mode)
+        shutil.chown(path, "opendkim", "opendkim")
+
+    def start(self, options: dict[str, str] | None = None, wait: bool = True) -> None:
+        """Start with DEFAULTS changed by options ("" leaves a setting out); wait until it listens."""
+        settings = {**DEFAULTS, **(options or {})}
+        text = "".join(f"{name} {value}\n" for name, value in settings.items() if value)
+        (self._root / "opendkim.conf").write_text(text)
+        if self._namespace.pids("opendkim"):
+            raise RuntimeError("an opendkim is still there")
+        self._daemon = self._namespace.popen("opendkim", "-f", "-x", "/etc/opendkim.conf")
+        deadline = time.monotonic() + 10
+        while wait and not self._listens(settings["Socket"]):
+            if time.monotonic() > deadline or self._daemon.poll() is not None:
+                raise RuntimeError("opendkim did not start")
+            time.sleep(0.02)
+
+    def _listens(self, endpoint: str) -> bool:
+        if not endpoint.startswith("inet:"):
+            return (self._root / "run/opendkim/opendkim.sock").is_socket()
+        with self._namespace.socket() as probe:
+            return probe.connect_ex(ENDPOINT) == 0
+
+    def signal(self, name: str, which: int = 0) -> None:
+        """TERM, KILL, STOP, CONT, USR1 or SEGV to the process, or with AutoRestart to its child (which=1).
+
+        After TERM and KILL, wait for the end.
+        """
+        if self._daemon is None:
+            return
+        pids = self._namespace.pids("opendkim")
+        self._namespace.kill(pids[which], name)
+        # nsenter stops itself along with its child.
+        if name in ("CONT", "KILL"):
+            self._daemon.send_signal(signal.SIGCONT)
+        if name in ("TERM", "KILL"):
+            self._ended()
+
+    def _ended(self) -> None:
+        if self._daemon is not None:
+            self._daemon.wait(15)
+        self._daemon = None
+        for stale in (self._root / "run/opendkim").iterdir():
+            stale.unlink()
+
+    def reset(self) -> None:
+        """End it at once, without a line in the log, and any child of it."""
+        for pid in self._namespace.pids("opendkim"):
+            self._namespace.kill(pid, "KILL")
+        if self._daemon is not None:
+            self._daemon.send_signal(signal.SIGCONT)
+        self._ended()

@@ -1,0 +1,301 @@
+"""OpenDKIM absent, killed, hanging or replaced by something else, and what Postfix does about it."""
+
+from __future__ import annotations
+
+import time
+
+from .postfix import MILTER
+from .register import NO_MAIL, SIGNED, failed, register
+from .rig import APP, Lab, Scenario
+from .truth import Expect
+
+SCENARIOS: dict[str, Scenario] = {}
+scenario = register(SCENARIOS)
+OUTAGE = ("milter-unreachable",)
+REFUSED = "connect-refused"
+# A client that a milter refused before its recipients were known: rule 6 has nothing to look at.
+UNSEEN = ("outbound", "unknown")
+OTHER = ("127.0.0.1", 8892)
+BOTH = {"smtpd_milters": f"{MILTER}, inet:{OTHER[0]}:{OTHER[1]}"}
+QUICK = {"milter_connect_timeout": "1s", "milter_command_timeout": "1s", "milter_content_timeout": "1s"}
+
+
+@scenario(opendkim=None, faults=OUTAGE)
+def down_accept(lab: Lab) -> None:
+    """Mail goes through unsigned, all of a session after one warning."""
+    lab.smtp(failed(REFUSED))
+    lab.smtp(failed(REFUSED), source=APP)
+    lab.submit(failed(REFUSED), sender="ann@example.org")
+    lab.sendmail(failed(REFUSED), sender="root@example.org")
+    with lab.session() as client:
+        for _ in range(2):
+            lab.send(client, *lab.mail(failed(REFUSED)))
+    lab.settle()
+
+
+@scenario(opendkim=None, faults=OUTAGE, postfix={"milter_default_action": "tempfail"})
+def down_tempfail(lab: Lab) -> None:
+    """Clients are told 451, local mail waits in maildrop and is tried again under new queue IDs."""
+    lab.smtp(failed(REFUSED, "tempfailed", UNSEEN))
+    lab.submit(NO_MAIL, sender="ann@example.org")  # AUTH is refused, so nobody knows about which mail
+    sent, _ = lab.mail(NO_MAIL)
+    with lab.session() as client:  # leaves after EHLO
+        lab.note(sent, *client.ehlo())
+    lab.sendmail(failed(REFUSED, "deferred"), sender="root@example.org")
+    time.sleep(2.5)
+
+
+@scenario(opendkim=None, faults=OUTAGE, postfix={"milter_default_action": "tempfail"})
+def down_tempfail_then_back(lab: Lab) -> None:
+    """Local mail that waited in maildrop is signed once OpenDKIM is back."""
+    lab.sendmail(SIGNED, sender="root@example.org")
+    time.sleep(1.5)
+    lab.opendkim.start()
+    lab.settle()
+    lab.smtp(SIGNED)
+    lab.settle()
+
+
+@scenario(opendkim=None, faults=OUTAGE, postfix={"milter_default_action": "reject"})
+def down_reject(lab: Lab) -> None:
+    """Clients are told 550, local mail comes back to its sender."""
+    lab.smtp(failed(REFUSED, "rejected", UNSEEN))
+    lab.submit(NO_MAIL, sender="ann@example.org")
+    lab.sendmail(failed(REFUSED, "bounced"), sender="root@example.org")
+    lab.settle()
+
+
+@scenario(opendkim=None, faults=OUTAGE, postfix={"milter_default_action": "quarantine"})
+def down_quarantine(lab: Lab) -> None:
+    """Mail is held; what the administrator lets go leaves unsigned."""
+    lab.smtp(failed(REFUSED, "held"))
+    lab.submit(failed(REFUSED, "held"), sender="ann@example.org")
+    lab.sendmail(failed(REFUSED, "held"), sender="root@example.org")
+    released = lab.smtp(failed(REFUSED))
+    lab.settle()
+    lab.rig.namespace.run("postsuper", "-H", str(released.queue_id))
+    lab.rig.namespace.run("postqueue", "-f")
+    lab.settle()
+
+
+def killed_between(lab: Lab, then: Expect) -> None:
+    with lab.session() as client:
+        lab.send(client, *lab.mail(SIGNED))
+        lab.opendkim.signal("KILL")
+        lab.send(client, *lab.mail(then))
+        lab.opendkim.start()
+        lab.send(client, *lab.mail(then))
+    lab.smtp(SIGNED)
+    lab.settle()
+
+
+@scenario(faults=("milter-lost", "opendkim-crashed"))
+def killed_between_accept(lab: Lab) -> None:
+    """SIGKILL between two mails of a session: the rest of the session stays unsigned though it is back."""
+    killed_between(lab, failed("connection-lost"))
+
+
+@scenario(faults=("milter-lost", "opendkim-crashed"), postfix={"milter_default_action": "tempfail"})
+def killed_between_tempfail(lab: Lab) -> None:
+    """The same; the client is told 451."""
+    killed_between(lab, failed("connection-lost", "tempfailed", UNSEEN))
+
+
+def killed_within(lab: Lab, then: Expect, later: Expect) -> None:
+    sent, data = lab.mail(then)
+    with lab.session() as client:
+        client.ehlo()
+        client.mail(sent.envelope_sender)
+        client.rcpt(sent.recipients[0])
+        client.docmd("DATA")
+        client.send(data[:120])
+        lab.opendkim.signal("KILL")
+        client.send(data[120:] + b".\r\n")
+        lab.note(sent, *client.getreply())
+        lab.opendkim.start()
+        lab.send(client, *lab.mail(later))
+    lab.smtp(SIGNED)
+    lab.settle()
+
+
+@scenario(faults=("milter-lost", "opendkim-crashed"))
+def killed_within_accept(lab: Lab) -> None:
+    """SIGKILL after DATA began."""
+    killed_within(lab, failed("connection-lost"), failed("connection-lost"))
+
+
+@scenario(faults=("milter-lost", "opendkim-crashed"), postfix={"milter_default_action": "tempfail"})
+def killed_within_tempfail(lab: Lab) -> None:
+    """The same; refused at the end of the message, and the session's next mail at MAIL."""
+    killed_within(lab, failed("connection-lost", "tempfailed"),
+                  failed("connection-lost", "tempfailed", UNSEEN))
+
+
+@scenario(faults=("milter-timeout",), postfix=QUICK)
+def hang_accept(lab: Lab) -> None:
+    """SIGSTOP: a new session, a session already open and local mail time out; SIGCONT: signed again."""
+    with lab.session() as client:
+        lab.send(client, *lab.mail(SIGNED))
+        lab.opendkim.signal("STOP")
+        lab.send(client, *lab.mail(failed("reply-timeout")))
+        lab.send(client, *lab.mail(failed("reply-timeout")))
+    lab.smtp(failed("reply-timeout"), source=APP)
+    lab.sendmail(failed("reply-timeout"), sender="root@example.org")
+    lab.settle()
+    lab.opendkim.signal("CONT")
+    lab.smtp(SIGNED)
+    lab.settle()
+
+
+@scenario(faults=("milter-timeout",), postfix={**QUICK, "milter_default_action": "tempfail"})
+def hang_within_tempfail(lab: Lab) -> None:
+    """SIGSTOP after DATA began: refused at the end of the message."""
+    sent, data = lab.mail(failed("reply-timeout", "tempfailed"))
+    with lab.session() as client:
+        client.ehlo()
+        client.mail(sent.envelope_sender)
+        client.rcpt(sent.recipients[0])
+        client.docmd("DATA")
+        lab.opendkim.signal("STOP")
+        client.send(data + b".\r\n")
+        lab.note(sent, *client.getreply())
+    lab.opendkim.signal("CONT")
+    lab.smtp(SIGNED)
+    lab.settle()
+
+
+UNIX = {"smtpd_milters": "unix:/run/opendkim/opendkim.sock"}
+
+
+@scenario(opendkim=None, postfix=UNIX, faults=OUTAGE)
+def socket_missing(lab: Lab) -> None:
+    """A unix socket that is not there."""
+    lab.smtp(failed("socket-missing"))
+    lab.sendmail(failed("socket-missing"), sender="root@example.org")
+    lab.settle()
+
+
+@scenario(postfix=UNIX, faults=OUTAGE,
+          opendkim={"Socket": "local:/run/opendkim/opendkim.sock", "UMask": "077"})
+def socket_forbidden(lab: Lab) -> None:
+    """A unix socket that Postfix may not open."""
+    lab.smtp(failed("permission-denied"))
+    lab.sendmail(failed("permission-denied"), sender="root@example.org")
+    lab.settle()
+
+
+@scenario(opendkim=None, faults=("milter-protocol",), postfix={"smtpd_milters": "inet:203.0.113.25:25"})
+def not_a_milter(lab: Lab) -> None:
+    """A mail server listens where the milter should."""
+    lab.smtp(failed("protocol"))
+    lab.sendmail(failed("protocol"), sender="root@example.org")
+    lab.settle()
+
+
+@scenario(postfix=BOTH, faults=OUTAGE)
+def other_down_accept(lab: Lab) -> None:
+    """A second milter is dead; OpenDKIM signs all the same."""
+    lab.smtp(SIGNED)
+    lab.sendmail(SIGNED, sender="root@example.org")
+    lab.settle()
+
+
+@scenario(postfix={**BOTH, "milter_default_action": "tempfail"}, faults=OUTAGE)
+def other_down_tempfail(lab: Lab) -> None:
+    """A second milter is dead, and its death refuses the mail."""
+    lab.smtp(failed(("other-milter", REFUSED), "tempfailed", UNSEEN))
+    lab.sendmail(failed(("other-milter", REFUSED), "deferred"), sender="root@example.org")
+    time.sleep(0.5)
+
+
+@scenario(postfix={"smtpd_milters": f"inet:{OTHER[0]}:{OTHER[1]}, {MILTER}"}, faults=OUTAGE)
+def other_first_down_accept(lab: Lab) -> None:
+    """The dead one stands before OpenDKIM."""
+    lab.smtp(SIGNED)
+    lab.sendmail(SIGNED, sender="root@example.org")
+    lab.settle()
+
+
+@scenario(postfix=BOTH)
+def other_rejects_signed(lab: Lab) -> None:
+    """A policy of another milter refuses what OpenDKIM signed: signed, and rejected."""
+    lab.milter(OTHER, "550 5.7.1 we do not want this")
+    lab.smtp(Expect("signed", effect="rejected"))
+    lab.settle()
+
+
+@scenario(postfix=BOTH, faults=("milter-lost",))
+def other_lost_accept(lab: Lab) -> None:
+    """Another milter drops the connection at the end of a message that OpenDKIM signed; it is sent."""
+    lab.milter(OTHER, None)
+    lab.smtp(SIGNED)
+    lab.settle()
+
+
+@scenario(postfix={**BOTH, "milter_default_action": "tempfail"}, faults=("milter-lost",))
+def other_lost_tempfail(lab: Lab) -> None:
+    """The same, and its failure refuses the mail: the signature went nowhere."""
+    lab.milter(OTHER, None)
+    lab.smtp(failed(("other-milter", "connection-lost"), "tempfailed"))
+    lab.settle()
+
+
+@scenario(opendkim=None, syslog=("traditional", True), faults=OUTAGE,
+          postfix={"smtpd_milters": ", ".join([MILTER] * 4)})
+def repeated_lines(lab: Lab) -> None:
+    """rsyslog folds equal lines."""
+    lab.smtp(failed(REFUSED))
+    lab.sendmail(failed(REFUSED), sender="root@example.org")
+    lab.settle()
+
+
+@scenario(opendkim=None, faults=("opendkim-start-failed", "key-missing", "milter-unreachable"))
+def start_failed(lab: Lab) -> None:
+    """OpenDKIM does not start for want of its KeyFile, and says so outside the mail log."""
+    lab.opendkim.start({"KeyTable": "", "SigningTable": "", "Domain": "example.org", "Selector": "mx2026",
+                        "KeyFile": "/etc/dkimkeys/absent.private"}, wait=False)
+    time.sleep(0.3)
+    lab.smtp(failed(REFUSED))
+    lab.settle()
+
+
+@scenario(faults=("opendkim-stopped", "opendkim-started", "milter-unreachable"))
+def stopped_and_started(lab: Lab) -> None:
+    """An orderly stop, an outage, a start."""
+    lab.smtp(SIGNED)
+    lab.settle()
+    lab.opendkim.signal("TERM")
+    lab.smtp(failed(REFUSED))
+    lab.sendmail(failed(REFUSED), sender="root@example.org")
+    lab.settle()
+    lab.opendkim.start()
+    lab.smtp(SIGNED)
+    lab.settle()
+
+
+@scenario(opendkim={"AutoRestart": "yes"}, faults=("opendkim-crashed",))
+def auto_restart(lab: Lab) -> None:
+    """The working process dies of a signal, and its parent starts another."""
+    lab.smtp(SIGNED)
+    lab.settle()
+    lab.opendkim.signal("SEGV", 1)
+    time.sleep(1.0)
+    lab.smtp(SIGNED)
+    lab.settle()
+
+
+def broken_config(lab: Lab) -> None:
+    """Spoil the configuration that a running OpenDKIM will read next."""
+    path = lab.rig.root / "opendkim.conf"
+    path.write_text(path.read_text() + "KeyTable /etc/dkimkeys/absent\n")
+
+
+@scenario(faults=("keytable",))
+def reload_failed(lab: Lab) -> None:
+    """A reload fails; the old configuration signs on."""
+    lab.smtp(SIGNED)
+    broken_config(lab)
+    lab.opendkim.signal("USR1")
+    lab.smtp(SIGNED)
+    lab.smtp(SIGNED)
+    lab.settle()
