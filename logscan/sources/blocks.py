@@ -63,7 +63,9 @@ class _Decoder(Protocol):
     def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
 
 
-def read_blocks(source: str | Path | BinaryIO, info: SourceInfo, *, size: int = 262144) -> Iterator[bytes]:
+def read_blocks(
+    source: str | Path | BinaryIO, info: SourceInfo, *, size: int = 262144
+) -> Generator[bytes, None, None]:
     """Read a log as blocks of whole lines, each block ending with a newline; a missing last one is added.
 
     source: a path, or a binary stream, which is left open. size: how much is read, and about how much is
