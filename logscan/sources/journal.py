@@ -13,6 +13,7 @@ from logscan.model import SourceInfo, Window
 from logscan.sources.blocks import line_blocks
 
 NAME = "journal:"
+_ELSEWHERE = "name a log file instead"
 _HINT = "members of group systemd-journal may read it, so join it or use sudo"
 
 # Facility mail is Postfix and, as a rule, OpenDKIM; what OpenDKIM says before it has opened its log, and what
@@ -35,8 +36,7 @@ def journal_blocks(
     (journalctl -o json). Fills `info` as read_blocks does; where journalctl fails after it gave something,
     info.ends_early tells. Raises SourceError when it is missing, or fails and gave nothing.
     """
-    # --all: without it journalctl writes null for a message of more than 4 KiB. No --quiet: it would hide
-    # that the system's messages are not shown to this user.
+    # --all: without it journalctl writes null for a message of more than 4 KiB.
     command = ["journalctl", "--output=json", "--all", "--no-pager"]
     if window.since is not None:
         command.append(f"--since=@{window.since}")
@@ -44,37 +44,63 @@ def journal_blocks(
         command.append(f"--until=@{window.until}")
     # Errors go to a file: a pipe that nobody reads could fill up and stop journalctl.
     with tempfile.TemporaryFile() as errors:
-        try:
-            process = runner(
-                [*command, *_MATCHES],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env={**os.environ, "LC_ALL": "C"},
-            )
-        except FileNotFoundError:
-            raise SourceError(NAME, "journalctl is not installed", "name a log file instead") from None
-        except OSError as error:
-            raise SourceError(NAME, f"journalctl cannot be run: {error.strerror or error}", _HINT) from None
+        process = _start(runner, [*command, *_MATCHES], errors)
         try:
             yield from line_blocks(iter(lambda: process.stdout.read1(size), b""), info)
             status = process.wait()
         finally:
-            # Also when the reader stops early: nobody would take the rest.
-            process.stdout.close()
-            if process.poll() is None:
-                process.terminate()
-            process.wait()
+            _stop(process)
         complaint = _first_line(errors)
-        if status == 0 and (not complaint or (info.lines and "not seeing messages" not in complaint)):
-            return
-        complaint = complaint or f"journalctl ended with status {status}"
-        if not info.lines:
-            raise SourceError(NAME, complaint, _HINT)
-        info.ends_early = f"ends early after line {info.lines}: {complaint}"
+    if info.lines:
+        if status != 0:
+            complaint = complaint or f"journalctl ended with status {status}"
+            info.ends_early = f"ends early after line {info.lines}: {complaint}"
+        return
+    if status != 0 and not complaint:
+        complaint = f"journalctl ended with status {status}"
+    if complaint := complaint or _why_empty(runner):
+        raise SourceError(NAME, complaint, _ELSEWHERE if "files were found" in complaint else _HINT)
+
+
+def _why_empty(runner: Callable[..., Any]) -> str:
+    """What journalctl says when nothing keeps it quiet, "" when the journal is there and may be read.
+
+    JSON output implies --quiet: to a user who may not see the system's messages it gives an empty answer and
+    status 0. Source: systemd/src/journal/journalctl.c, parse_argv().
+    """
+    with tempfile.TemporaryFile() as errors:
+        process = _start(runner, ["journalctl", "--output=short", "--no-pager", "--lines=1"], errors)
+        try:
+            process.stdout.read()
+        finally:
+            _stop(process)
+        return _first_line(errors)
+
+
+def _start(runner: Callable[..., Any], command: list[str], errors: IO[bytes]) -> Any:
+    try:
+        return runner(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+    except FileNotFoundError:
+        raise SourceError(NAME, "journalctl is not installed", _ELSEWHERE) from None
+    except OSError as error:
+        raise SourceError(NAME, f"journalctl cannot be run: {error.strerror or error}", _HINT) from None
+
+
+def _stop(process: Any) -> None:
+    """End it, also when the reader stops early and nobody would take the rest."""
+    process.stdout.close()
+    if process.poll() is None:
+        process.terminate()
+    process.wait()
 
 
 def _first_line(errors: IO[bytes]) -> str:
     errors.seek(0)
     lines = errors.read(4096).decode("utf-8", "backslashreplace").splitlines()
-    return next((line.strip() for line in lines if line.strip()), "")
+    return next((line.strip().rstrip(".") for line in lines if line.strip()), "")

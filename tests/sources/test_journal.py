@@ -25,8 +25,8 @@ class Runner:
         self.process: subprocess.Popen[bytes] | None = None
 
     def __call__(self, command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-        self.command = command
-        self.process = subprocess.Popen([sys.executable, "-S", "-c", self.script], **options)
+        self.command = self.command or command
+        self.process = subprocess.Popen([sys.executable, "-S", "-c", self.script, *command], **options)
         return self.process
 
 
@@ -72,8 +72,8 @@ def test_no_journalctl() -> None:
 
 
 def test_a_failure_tells_the_first_line_of_its_complaint() -> None:
-    words = "No journal files were opened due to insufficient permissions."
-    script = f"import sys; sys.stderr.write('\\n{words}\\nmore\\n')"
+    words = "No journal files were opened due to insufficient permissions"
+    script = f"import sys; sys.stderr.write('\\n{words}.\\nmore\\n')"
     for status in ("", "; sys.exit(1)"):
         with pytest.raises(SourceError) as caught:
             read(script + status)
@@ -87,15 +87,27 @@ def test_a_failure_without_a_word_tells_the_status() -> None:
         read("import sys; sys.exit(3)")
 
 
-@pytest.mark.parametrize(
-    ("words", "status"),
-    [("Journal file is truncated", 1), ("Hint: You are currently not seeing messages from other users", 0)],
-)
-def test_what_came_before_a_failure_is_kept_and_the_failure_told(words: str, status: int) -> None:
-    script = f"import os, sys; os.write(1, {LINES!r}); os.write(2, {words.encode()!r}); sys.exit({status})"
-    data, info, _ = read(script)
+def test_what_came_before_a_failure_is_kept_and_the_failure_told() -> None:
+    words = b"Journal file is truncated"
+    data, info, _ = read(f"import os, sys; os.write(1, {LINES!r}); os.write(2, {words!r}); sys.exit(1)")
     assert data == LINES
-    assert info.ends_early == f"ends early after line 2: {words}"
+    assert info.ends_early == "ends early after line 2: Journal file is truncated"
+
+
+def test_a_machine_without_a_journal_is_sent_to_its_log_files() -> None:
+    words = "No journal files were found."
+    with pytest.raises(SourceError) as caught:
+        read(f"import sys; '--output=json' in sys.argv or sys.stderr.write({words!r})")
+    assert (caught.value.problem, caught.value.hint) == (words[:-1], "name a log file instead")
+
+
+def test_an_empty_answer_because_of_missing_rights_is_found_out() -> None:
+    # With JSON output journalctl does not say that it hides something; asked for text it does.
+    words = "Hint: You are currently not seeing messages from other users and the system"
+    script = f"import sys; '--output=json' in sys.argv or sys.stderr.write({words!r})"
+    with pytest.raises(SourceError) as caught:
+        read(script)
+    assert caught.value.problem == words
 
 
 def test_a_complaint_about_one_line_among_many_is_no_failure() -> None:
