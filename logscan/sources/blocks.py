@@ -332,6 +332,7 @@ class _Zstd:
     def __init__(self, careful_from: int | None = None) -> None:
         self._inner = zstandard.ZstdDecompressor().decompressobj()
         self._pending = b""
+        self._at = 0
         self._careful_from = careful_from
         self.fed = 0
 
@@ -341,19 +342,21 @@ class _Zstd:
 
     @property
     def needs_input(self) -> bool:
-        return not self._pending
+        return self._at >= len(self._pending)
 
     @property
     def unused_data(self) -> bytes:
-        return self._inner.unused_data + self._pending
+        return self._inner.unused_data + self._pending[self._at :]
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        self._pending += data
+        if data:
+            self._pending, self._at = self._pending[self._at :] + data, 0
         step = 1024
         if self._careful_from is not None and self.fed + step > self._careful_from:
             step = max(self._careful_from - self.fed, 1)
-        piece, self._pending = self._pending[:step], self._pending[step:]
+        piece = self._pending[self._at : self._at + step]
         out = self._inner.decompress(piece) if piece else b""
+        self._at += len(piece)
         self.fed += len(piece)
         return out
 
