@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from .dns import Dns
 from .namespace import Namespace
 
 ENDPOINT = ("127.0.0.1", 8891)
@@ -25,7 +26,7 @@ DEFAULTS = {
     "SigningTable": "refile:/etc/dkimkeys/SigningTable",
     "InternalHosts": "/etc/dkimkeys/TrustedHosts",
     "ExternalIgnoreList": "/etc/dkimkeys/TrustedHosts",
-    "TestPublicKeys": "/etc/dkimkeys/public",
+    "Nameservers": "127.0.0.1",
 }
 # (name of the key, selector, domain, bits); the name is also the file's.
 KEYS = (
@@ -39,11 +40,12 @@ KEYS = (
 class OpenDkim:
     """One process at a time. Files lie in /etc/dkimkeys inside."""
 
-    def __init__(self, namespace: Namespace, root: Path):
+    def __init__(self, namespace: Namespace, root: Path, dns: Dns):
         self._namespace, self._root = namespace, root
         self.keys = root / "dkimkeys"
         self._daemon: subprocess.Popen[bytes] | None = None
         self._made = root / "keys"
+        self._dns = dns
 
     def make_keys(self) -> None:
         """Run opendkim-genkey once for each of KEYS."""
@@ -58,13 +60,13 @@ class OpenDkim:
         """Good keys, tables and owners, whatever the last scenario did to them."""
         for path in self.keys.iterdir():
             path.unlink()
-        public = []
+        self._dns.records.clear()
+        self._dns.broken.clear()
         for name, selector, domain, _ in KEYS:
             self.write(f"{selector}.private", (self._made / name / f"{selector}.private").read_text(), 0o600)
             record = (self._made / name / f"{selector}.txt").read_text()
             value = "".join(record.split('"')[1::2])
-            public.append(f"{selector}._domainkey.{domain} {value}\n")
-        self.write("public", "".join(public))
+            self._dns.records[f"{selector}._domainkey.{domain}"] = value
         self.write("KeyTable", "".join(f"{name} {domain}:{selector}:/etc/dkimkeys/{selector}.private\n"
                                        for name, selector, domain, _ in KEYS))
         self.write("SigningTable", "*@example.org mx2026._domainkey.example.org\n")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import shutil
 import smtplib
 import tempfile
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .dns import Dns
 from .milter import Milter
 from .namespace import Namespace
 from .opendkim import OpenDkim
@@ -67,7 +69,7 @@ class Lab:
         self.rig, self.scenario = rig, scenario
         self.opendkim, self.postfix, self.sink = rig.opendkim, rig.postfix, rig.sink
         self.sent: list[Sent] = []
-        self.serial = serial
+        self.serial, self._numbers = serial, itertools.count()
         self.servers: list[Server | Milter] = []
 
     def mail(self, expect: Expect, sender: str = "app@example.org",
@@ -77,7 +79,7 @@ class Lab:
 
         author: of the From header. message_id: "" makes one, None leaves it out. extra: more header lines.
         """
-        token = f"t{self.serial:02d}{len(self.sent):03d}"
+        token = f"t{self.serial:02d}{next(self._numbers):03d}"
         recipients = [to] if isinstance(to, str) else to
         if message_id == "":
             message_id = f"<{token}.1@app.example.org>"
@@ -225,7 +227,9 @@ class Rig:
             stack.callback(self.sink.close)
             sasl = SaslServer(self.root / "run/auth")
             stack.callback(sasl.close)
-            self.opendkim = OpenDkim(self.namespace, self.root)
+            self.dns = Dns(self.namespace)
+            stack.callback(self.dns.close)
+            self.opendkim = OpenDkim(self.namespace, self.root, self.dns)
             self.opendkim.make_keys()
             self.postfix = Postfix(self.namespace, self.root)
             self.postfix.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 from .postfix import MILTER
@@ -162,6 +163,49 @@ def hang_within_tempfail(lab: Lab) -> None:
     lab.opendkim.signal("CONT")
     lab.smtp(SIGNED)
     lab.settle()
+
+
+@scenario(faults=("milter-lost", "opendkim-crashed"))
+def sessions_side_by_side(lab: Lab) -> None:
+    """Two sessions, one of which lost its milter: neither is taken for the other."""
+    lost = failed("connection-lost")
+    with lab.session() as old:
+        lab.send(old, *lab.mail(SIGNED))
+        lab.opendkim.signal("KILL")
+        lab.opendkim.start()
+        with lab.session(APP) as new:
+            for _ in range(3):
+                lab.send(new, *lab.mail(SIGNED))
+                lab.send(old, *lab.mail(lost))
+                lab.sendmail(SIGNED, sender="root@example.org")
+    lab.settle()
+
+
+@scenario(faults=("milter-lost", "milter-unreachable", "opendkim-crashed"))
+def storm(lab: Lab) -> None:
+    """Three clients at work while OpenDKIM dies and returns; what is expected is read off the arrivals."""
+
+    def client(source: str) -> None:
+        for _ in range(6):
+            with lab.session(source) as session:
+                for _ in range(3):
+                    lab.send(session, *lab.mail(SIGNED))
+            time.sleep(0.05)
+            lab.sendmail(SIGNED, sender="root@example.org")
+
+    clients = [threading.Thread(target=client, args=(source,)) for source in (APP, "127.0.0.1", APP)]
+    for thread in clients:
+        thread.start()
+    while any(thread.is_alive() for thread in clients):
+        time.sleep(0.4)
+        lab.opendkim.signal("KILL")
+        time.sleep(0.2)
+        lab.opendkim.start()
+    lab.settle()
+    lab.collect()
+    for sent in lab.sent:
+        if not sent.signed():
+            sent.expect = failed((REFUSED, "connection-lost"))
 
 
 UNIX = {"smtpd_milters": "unix:/run/opendkim/opendkim.sock"}

@@ -16,7 +16,7 @@ Words = str | tuple[str, ...]
 class Expect:
     """What the contract says about a message. None: not compared (reason: really null).
 
-    count: how many messages it is; 0 for what never became mail.
+    count: how many messages it is; 0 for what never became mail. partly: signed by Postfix's word alone.
     """
 
     outcome: Words
@@ -24,6 +24,7 @@ class Expect:
     direction: Words = "outbound"
     effect: Words = "sent"
     count: int = 1
+    partly: bool = False
 
 
 @dataclass
@@ -57,8 +58,8 @@ class Sent:
     copies: list[Copy] = field(default_factory=list)
 
     def signed(self) -> list[tuple[str, str]]:
-        """(d, s) of the signatures added on the way, of all copies."""
-        return sorted({pair for copy in self.copies for pair in copy.signatures})
+        """(d, s) of the signatures added on the way; copies differ only when they went different ways."""
+        return max((sorted(copy.signatures) for copy in self.copies), key=len, default=[])
 
 
 @dataclass
