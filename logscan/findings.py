@@ -307,7 +307,7 @@ def _inbound(legs: list[Leg]) -> tuple[str, str | None]:
 
 
 def _fail_reason(first: Leg, failures: list[Word]) -> str:
-    if any(w.payload.endswith(b": bad signature data") for w in failures):
+    if any(w.payload.endswith(b"bad signature data") for w in failures):
         # Builds with libunbound always write the SSL line: with an OpenSSL text when the signature itself is
         # wrong, empty when only the body's hash differs.
         wrong = any(b" SSL error:" in w.payload for w in failures)
@@ -324,16 +324,16 @@ def _deliveries(legs: list[Leg]) -> tuple[bool, tuple[bytes, ...]]:
     relayed: list[bytes] = []
     other = False
     for leg in legs:
-        for recipient, word in (leg.deliveries or {}).items():
-            if word.linked or not recipient:
+        for recipient, (daemon, relay, _, linked) in (leg.deliveries or {}).items():
+            if linked or not recipient:
                 continue
-            if word.daemon in LOCAL_DAEMONS:
+            if daemon in LOCAL_DAEMONS:
                 local = True
-            elif word.daemon == b"smtpd" or (word.daemon == b"smtp" and not is_loopback(word.relay)):
+            elif daemon == b"smtpd" or (daemon == b"smtp" and not is_loopback(relay)):
                 domain = recipient.rpartition(b"@")[2].lower()
                 if domain not in relayed and len(relayed) < MAX_DOMAINS:
                     relayed.append(domain)
-            elif word.daemon != b"cleanup":
+            elif daemon != b"cleanup":
                 other = True
         refusal = leg.refusal
         if refusal is not None and refusal.recipient and leg.deliveries is None:
@@ -349,19 +349,19 @@ def effect_of(legs: list[Leg]) -> str:
     for leg in legs:
         if leg.end == DISCARDED:
             discarded = True
-        for word in (leg.deliveries or {}).values():
-            if word.linked:
+        for daemon, _, status, linked in (leg.deliveries or {}).values():
+            if linked:
                 continue
-            if word.status == b"sent":
-                if word.daemon == b"discard":
+            if status == b"sent":
+                if daemon == b"discard":
                     discarded = True
                 else:
                     sent = True
-            elif word.status == b"bounced":
+            elif status == b"bounced":
                 bounced = True
-            elif word.status == b"deleted":
+            elif status == b"deleted":
                 discarded = True
-            elif word.status in (b"deferred", b"SOFTBOUNCE"):
+            elif status in (b"deferred", b"SOFTBOUNCE"):
                 deferred = True
     if sent:
         return "sent"

@@ -11,11 +11,10 @@ import re
 from logscan.correlate import milters
 from logscan.correlate.state import LOST, WORD_CAP, Leg, Origin, State, Word
 from logscan.correlate.transit import QUEUE_ID, find_leg, open_leg
-from logscan.model import Fault
+from logscan.model import Fault, Severity
 from logscan.parse.opendkim_lines import LINES
 
-_ADDED = b"DKIM-Signature field added (s="
-_ADDED_OLD = b"DKIM-Signature header added (s="
+_ADDED = (b"DKIM-Signature field added (s=", b"DKIM-Signature header added (s")  # the second up to 2.8.2
 
 # What a program of another name has to write before it is taken for an OpenDKIM (SyslogName, since 2.11).
 RENAMED = re.compile(
@@ -24,45 +23,70 @@ RENAMED = re.compile(
 )
 
 
+# What is said the same way of every message. Senders cannot write these: the whole text is compared.
+_SAID = {
+    b"DKIM verification successful": Word("verify-ok", None, b""),
+    b"no signature data": Word("verify-none", None, b""),
+    b"bad signature data": Word("verify-fail", "bad-signature", b"bad signature data"),
+    b"not authenticated": Word("unsigned-reason", "not-internal", b": not authenticated"),
+}
+SEVERITY: dict[str, Severity] = {"error": "error", "warning": "warning", "info": "info"}
+_EXTERNAL = Word("external", None, b"")
+
+
 def opendkim(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     """Any line of OpenDKIM."""
-    run = origin.host.run
+    host = origin.host
+    run = host.run
     run.seen = True
     queue_id, _, said = payload.partition(b": ")
-    if said.startswith(_ADDED) or said.startswith(_ADDED_OLD):
-        leg = _leg(state, origin, queue_id)
-        if leg is not None and said[-1:] == b")":
-            selector, _, domain = said[said.index(b"=") + 1 : -1].partition(b", d=")
-            if leg.signatures is None:
-                leg.signatures = [(domain, selector)]
-            elif len(leg.signatures) < WORD_CAP:
-                leg.signatures.append((domain, selector))
-            run.success = True
-            if domain not in state.ours:
-                state.ours.add(domain.lower())
-            if origin.host.outages:
-                milters.works(origin, leg)
+    word = _SAID.get(said)
+    if word is None:
+        if said[:14] == b"DKIM-Signature" and said[:30] in _ADDED and said[-1:] == b")":
+            _added(state, origin, queue_id, said)
             return
-    elif said == b"DKIM verification successful":
+        if said[:2] == b"s=" and (said[-5:] == b" SSL " or said[-4:] == b" SSL"):
+            run.ssl_lines = True  # the empty tail is no error, and comes with good signatures too
+            return
+        if said[-14:] == b"] not internal":
+            word = _EXTERNAL
+        else:
+            if said[:27] == b"no signing table match for ":
+                _word(state, origin, queue_id, Word("unsigned-reason", "no-signing-table-match", payload))
+            else:
+                _slow(state, origin, payload, line)
+            return
+    elif word.kind == "verify-ok":
         run.success = True
-        _word(state, origin, queue_id, Word("verify-ok", None, payload))
-        return
-    elif said.startswith(b"s=") and said.rstrip(b" ").endswith(b" SSL"):
-        run.ssl_lines = True  # the empty tail is no error, and comes with good signatures too
-        return
-    elif said == b"no signature data":
-        _word(state, origin, queue_id, Word("verify-none", None, payload))
-        return
-    elif said == b"not authenticated":
-        _word(state, origin, queue_id, Word("unsigned-reason", "not-internal", payload))
-        return
-    elif said.endswith(b"] not internal"):
-        _word(state, origin, queue_id, Word("external", None, payload))
-        return
-    elif said.startswith(b"no signing table match for '"):
-        _word(state, origin, queue_id, Word("unsigned-reason", "no-signing-table-match", payload))
-        return
-    _slow(state, origin, payload, line)
+    space = host.only
+    leg = space.legs.get(queue_id) if space is not None else None
+    if leg is None or host.outages:
+        _word(state, origin, queue_id, word)
+    elif leg.words is None:
+        leg.words = [word]
+    elif len(leg.words) < WORD_CAP:
+        leg.words.append(word)
+
+
+def _added(state: State, origin: Origin, queue_id: bytes, said: bytes) -> None:
+    """`DKIM-Signature field added (s=<selector>, d=<signing domain>)`."""
+    host = origin.host
+    space = host.only
+    leg = space.legs.get(queue_id) if space is not None else None
+    if leg is None:
+        leg = _leg(state, origin, queue_id)
+        if leg is None:
+            return
+    selector, _, domain = said[said.index(b"=") + 1 : -1].partition(b", d=")
+    if leg.signatures is None:
+        leg.signatures = [(domain, selector)]
+    elif len(leg.signatures) < WORD_CAP:
+        leg.signatures.append((domain, selector))
+    host.run.success = True
+    if domain not in state.ours:
+        state.ours.add(domain.lower())
+    if host.outages:
+        milters.works(origin, leg)
 
 
 def _slow(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
@@ -79,7 +103,7 @@ def _slow(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     queue_id = match.fields.get("queue_id")
     if shape.fault is not None:
         subject = match.fields.get(shape.subject or "", b"")
-        fault = state.fault(origin.host, shape.fault, subject, _severity(shape.severity), line)
+        fault = state.fault(origin.host, shape.fault, subject, SEVERITY[shape.severity], line)
     if queue_id is None:
         if fault is not None and shape.reason is not None:
             origin.host.key_trouble.append((payload, fault))
@@ -108,10 +132,6 @@ def _partner(origin: Origin, key_name: bytes | None, payload: bytes) -> Fault | 
         trouble.clear()
         return fault
     return None
-
-
-def _severity(word: str) -> str:
-    return word
 
 
 def _life(state: State, origin: Origin, name: str, line: bytes) -> None:

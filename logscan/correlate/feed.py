@@ -32,6 +32,7 @@ class Feed:
         self.last: int | None = None
         self.window_first: int | None = None
         self.window_last: int | None = None
+        self.everything = state.window.since is None and state.window.until is None
         self.unread = 0  # lines without a stamp that anybody knows
         self.before: tuple[Origin, bytes, bytes] | None = None  # the line that BSD's "last message repeated" means
 
@@ -40,68 +41,75 @@ class Feed:
         if b"\r\n" in block:
             block = block.replace(b"\r\n", b"\n")
         state = self.state
-        clock = self.clock
-        young = self.writers.young
+        traditional = self.clock.traditional
+        iso = self.clock.iso
+        writers = self.writers
+        young = writers.young
         stamp = self.stamp
         zone = self.zone
-        traditional = clock.traditional
         lines = block.split(b"\n")
         if not lines[-1]:
             lines.pop()
         for line in lines:
-            head, sep, payload = line.partition(b": ")
+            head, _, payload = line.partition(b": ")
             kind = head[:1]
             if kind > b"@":
                 if head[:15] != stamp:
                     at = traditional(head[:15])
-                    if at is None or head[15:16] != b" ":
+                    if at is None:
                         stamp = b""
                         self.slow(line)
                         continue
                     stamp = head[:15]
-                    self.reached(at)
+                    if at != state.now:
+                        self.reached(at)
                 tag = head[16:]
             elif b"0" <= kind <= b"9":
                 mark, _, tag = head.partition(b" ")
                 if mark[:19] != stamp or mark[-6:] != zone:
-                    at = clock.iso(mark)
+                    at = iso(mark)
                     if at is None:
                         stamp = b""
                         self.slow(line)
                         continue
                     stamp = mark[:19]
                     zone = mark[-6:]
-                    self.reached(at)
+                    if at != state.now:
+                        self.reached(at)
             else:
                 stamp = b""
                 self.slow(line)
                 continue
-            origin = young.get(tag)
-            if origin is None:
-                origin = self.writers.get(tag)
-                if origin is None or not sep:
+            if tag in young:
+                origin = young[tag]
+            else:
+                known = writers.get(tag)
+                if known is None:
                     stamp = b""
                     self.slow(line)
                     continue
+                origin = known
             if payload[:17] == b"message repeated ":
                 self.repeated(origin, payload, line)
-                continue
-            origin.handle(state, origin, payload, line)
+            else:
+                origin.handle(state, origin, payload, line)
         self.stamp = stamp
         self.zone = zone
 
     def reached(self, at: int) -> None:
         """The log came to another second."""
         state = self.state
-        if self.first is None:
-            self.first = at
+        state.now = at
         self.last = at
-        if state.window.holds(at):
-            if self.window_first is None:
-                self.window_first = at
-            self.window_last = at
-        if at != state.now:
+        if at >= state.due:
             advance(state, at)
+        if self.window_last is None or not self.everything:
+            if self.first is None:
+                self.first = at
+            if state.window.holds(at):
+                if self.window_first is None:
+                    self.window_first = at
+                self.window_last = at
 
     def slow(self, line: bytes) -> None:
         """A line of another form, or the first of a writer."""
@@ -111,7 +119,8 @@ class Feed:
                 self.unread += 1
                 self.state.foreign_lines += 1
             return
-        self.reached(header.at)
+        if header.at != self.state.now or self.first is None:
+            self.reached(header.at)
         if not header.program:
             self._untagged(header, line)
             return

@@ -52,7 +52,9 @@ def warning(state: State, origin: Origin, payload: bytes, line: bytes) -> bool:
             # cleanup lost the milter on the mail before, over the same socket: one outage, two lines.
             assert origin.leg is not None
             origin.failure = origin.leg.failure
+            origin.used = True
             return True
+        origin.used = True
         failure = origin.failure = _event(state, origin, reason, endpoint, line, payload)
         if leg is not None and event in LEG_EVENTS:
             hit(leg, failure)

@@ -32,7 +32,7 @@ from logscan.correlate.state import (
     State,
     Word,
 )
-from logscan.correlate.transit import end_leg, find_leg, join, open_leg, retried, wait_for_retry
+from logscan.correlate.transit import close, end_leg, find_leg, join, open_leg, retried, wait_for_retry
 from logscan.parse.postfix import (
     DELIVERY,
     DELIVERY_INTERNAL,
@@ -40,7 +40,7 @@ from logscan.parse.postfix import (
     QUEUED_AS,
     SIGNATURE_HEADER,
     is_local_client,
-    is_loopback_relay,
+    is_local_relay,
 )
 from logscan.parse.postfix_lines import LINES
 
@@ -68,13 +68,13 @@ def known(state: State, payload: bytes) -> None:
 def smtpd(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     """Sessions, and the legs that they open."""
     word, _, rest = payload.partition(b" ")
-    if word == b"connect" or word == b"disconnect":
+    if word == b"connect":
+        # The session's state is dropped here and not at `disconnect`: one look for a session without mail.
+        if origin.leg is not None or origin.used:
+            _new_session(state, origin)
+    elif word == b"disconnect":
         if origin.refused is not None:
             _close_refused(state, origin)
-        origin.failure = None
-        origin.leg = None
-        origin.held = False
-        origin.noqueue = None
     elif word[-1:] != b":":
         if word in _SMTPD_NOISE:
             return
@@ -85,6 +85,7 @@ def smtpd(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     elif rest.startswith(b"client="):
         if word == b"NOQUEUE:":
             origin.noqueue = rest
+            origin.used = True
         else:
             _client(state, origin, word[:-1], rest)
     elif word == b"NOQUEUE:":
@@ -103,6 +104,16 @@ def smtpd(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
         _smtpd_leg(state, origin, word[:-1], rest, payload)
 
 
+def _new_session(state: State, origin: Origin) -> None:
+    if origin.refused is not None:
+        _close_refused(state, origin)
+    origin.leg = None
+    origin.used = False
+    origin.failure = None
+    origin.held = False
+    origin.noqueue = None
+
+
 def _client(state: State, origin: Origin, queue_id: bytes, rest: bytes) -> None:
     """`<queue_id>: client=…` opens a leg of this session."""
     space = origin.space
@@ -112,10 +123,9 @@ def _client(state: State, origin: Origin, queue_id: bytes, rest: bytes) -> None:
         state.not_understood["postfix"] += 1
         return
     origin.leg = leg
-    if origin.failure is not None:
+    if origin.used:
         leg.failure = origin.failure
-    if origin.held:
-        leg.held = True
+        leg.held = origin.held
     if b", orig_" in rest:
         place = rest.rfind(b", orig_queue_id=")
         if place > 0:
@@ -154,7 +164,7 @@ def _vanished(state: State, origin: Origin, payload: bytes) -> None:
 def _noqueue_milter(state: State, origin: Origin, rest: bytes) -> None:
     """A milter's word before there is a queue ID. CONNECT and EHLO lines are echoes; MAIL or RCPT is one mail."""
     if rest.startswith(b"milter-hold"):
-        origin.held = True
+        origin.held = origin.used = True
         return
     action = MILTER_ACTION.match(rest)
     if action is None or action["action"] != b"reject":
@@ -180,8 +190,9 @@ def _noqueue_milter(state: State, origin: Origin, rest: bytes) -> None:
         refused.failure = origin.failure
         refused.refusal = Refusal(stage, told, sender, action["recipient"])
         origin.refused = refused
+        origin.used = True
     if action["recipient"] is not None:
-        _note(refused, action["recipient"], Delivery(b"smtpd", b"none", b"refused", False))
+        _note(refused, action["recipient"], (b"smtpd", b"none", b"refused", False))
 
 
 def _close_refused(state: State, origin: Origin) -> None:
@@ -243,16 +254,19 @@ def qmqpd(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
 def cleanup(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     """Message-ids, and the milter's answers at the end of the message."""
     queue_id, _, rest = payload.partition(b": ")
-    if rest.startswith(b"message-id="):
-        leg = _named(state, origin, queue_id)
+    if rest[:11] == b"message-id=":
+        space = origin.space
+        assert space is not None
+        leg = space.legs.get(queue_id)
+        if leg is None or leg.active is not None or origin.failure is not None:
+            leg = _named(state, origin, queue_id)
         if leg is None:
             state.not_understood["postfix"] += 1
             return
         if leg.message_id is None:
             leg.message_id = rest[11:]
-            if leg.space.retry_ids or leg.space.retries:
-                if leg.kind == PICKUP and leg.parent is None and leg.end == OPEN:
-                    retried(leg)
+            if (space.retry_ids or space.retries) and leg.kind == PICKUP and leg.parent is None and leg.end == OPEN:
+                retried(leg)
         origin.leg = leg
         return
     if queue_id == b"warning":
@@ -376,10 +390,14 @@ def qmgr(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     space = origin.space
     assert space is not None
     if rest == b"removed":
-        leg = space.legs.get(queue_id)
+        leg = space.legs.pop(queue_id, None)
         if leg is not None:
-            end_leg(state, leg, REMOVED)
-    elif rest.endswith(b" (queue active)"):
+            leg.end = REMOVED
+            leg.last = state.now
+            if leg.chain is not None:
+                leg.chain.open -= 1
+            close(state, space, leg)
+    elif rest[-15:] == b" (queue active)":
         leg = space.legs.get(queue_id)
         if leg is None:
             leg = _lost_beginning(state, origin, queue_id)
@@ -395,7 +413,7 @@ def qmgr(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     elif rest.startswith(b"from=<"):
         leg = space.legs.get(queue_id)
         if leg is not None and rest.endswith(b", returned to sender"):
-            _note(leg, b"", Delivery(b"qmgr", b"none", b"bounced", False))
+            _note(leg, b"", (b"qmgr", b"none", b"bounced", False))
     elif not rest.startswith((b"skipped, ", b"status=deferred (")):
         known(state, payload)
 
@@ -444,28 +462,40 @@ def delivery(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
 
 
 def _delivery(state: State, origin: Origin, queue_id: bytes, rest: bytes, payload: bytes) -> None:
-    match = DELIVERY.match(rest) or DELIVERY_INTERNAL.match(rest)
-    if match is None:
-        state.not_understood["postfix"] += 1
-        return
-    recipient, relay, status = match[1], match[2], match[3]
+    """`to=<…>, relay=…, …, status=<word> (<text>)`: the recipient and the text are strangers' words."""
     space = origin.space
     assert space is not None
     leg = space.legs.get(queue_id)
     if leg is None:
-        leg = space.closed.get(queue_id)
+        leg = space.closed.get(queue_id) or _lost_beginning(state, origin, queue_id)
         if leg is None:
-            leg = _lost_beginning(state, origin, queue_id)
-            if leg is None:
-                return
-    if status[:7] == b"deliver" or status[:7] == b"undeliv":
-        end_leg(state, leg, PROBE)
-        return
+            return
+    end = rest.find(b">, relay=", 4)
+    recipient = rest[4:end]
+    place = rest.find(b", status=", end)
+    if end < 0 or place < 0 or b" " in recipient or b'"' in recipient:
+        # An alias (`orig_to=`) or an odd address: the whole form is compared.
+        match = DELIVERY.match(rest) or DELIVERY_INTERNAL.match(rest)
+        if match is None:
+            state.not_understood["postfix"] += 1
+            return
+        recipient, relay, status = match[1], match[2], match[3]
+        told = rest[match.end() :]
+    else:
+        relay = rest[end + 9 : rest.find(b",", end + 9)]
+        status, _, told = rest[place + 9 :].partition(b" ")
     leg.last = state.now
     linked = False
     if status == b"sent":
-        linked = _follow(state, origin, leg, relay, rest[match.end() :])
-    _note(leg, recipient, Delivery(origin.daemon, relay, status, linked))
+        if b"ed as " in told:
+            linked = _follow(origin, leg, relay, told)
+    elif status[:7] == b"deliver" or status[:7] == b"undeliv":
+        end_leg(state, leg, PROBE)
+        return
+    if leg.deliveries is None:
+        leg.deliveries = {recipient: (origin.daemon, relay, status, linked)}
+    else:
+        _note(leg, recipient, (origin.daemon, relay, status, linked))
 
 
 def _note(leg: Leg, recipient: bytes, word: Delivery) -> None:
@@ -477,11 +507,11 @@ def _note(leg: Leg, recipient: bytes, word: Delivery) -> None:
     else:
         # Past the cap only the best news counts: one sent copy makes the mail sent.
         old = deliveries.get(b"")
-        if old is None or old.status != b"sent":
+        if old is None or old[2] != b"sent":
             deliveries[b""] = word
 
 
-def _follow(state: State, origin: Origin, leg: Leg, relay: bytes, told: bytes) -> bool:
+def _follow(origin: Origin, leg: Leg, relay: bytes, told: bytes) -> bool:
     """Link the leg to the one that a filter or a forward made of it. told: the text from `(` on.
 
     A remote server answers `queued as <id>` too, and may answer anything: only a leg that is there, opened
@@ -496,17 +526,14 @@ def _follow(state: State, origin: Origin, leg: Leg, relay: bytes, told: bytes) -
             return False
         join(leg, child)
         return True
-    if b"queued as " not in told:
+    if not is_local_relay(relay, host.name):
         return False
-    found = None
-    for found in QUEUED_AS.finditer(told):
-        pass
-    if found is None:
-        return False
-    child = find_leg(host, found[1])
+    # A filter that passes Postfix's answer on says it twice (amavis); the last one is the queue ID.
+    found = QUEUED_AS.findall(told)
+    child = find_leg(host, found[-1]) if found else None
     if child is None or child is leg or child.kind != SMTPD or child.first < leg.first:
         return False
-    if not is_local_client(child.opened, host.name) or not is_loopback_relay(relay, host.name):
+    if not is_local_client(child.opened, host.name):
         return False
     join(leg, child)
     return True
@@ -533,7 +560,7 @@ def postsuper(state: State, origin: Origin, payload: bytes, line: bytes) -> None
             known(state, payload)
         return
     if rest == b"removed":
-        _note(leg, b"", Delivery(b"postsuper", b"none", b"deleted", False))
+        _note(leg, b"", (b"postsuper", b"none", b"deleted", False))
         end_leg(state, leg, REMOVED)
     elif rest == b"placed on hold":
         leg.held = True

@@ -47,13 +47,9 @@ class Refusal(NamedTuple):
     recipient: bytes | None
 
 
-class Delivery(NamedTuple):
-    """The last word on one recipient. linked: it only went to the next leg of the same message."""
-
-    daemon: bytes
-    relay: bytes
-    status: bytes
-    linked: bool
+# The last word on one recipient: (daemon, relay, status, linked). linked: it only went to the next leg of the same
+# message. A plain tuple, since there is one for every recipient of every mail.
+Delivery = tuple[bytes, bytes, bytes, bool]
 
 
 class Word(NamedTuple):
@@ -84,32 +80,25 @@ class Run:
 
 
 class Leg:
-    """One queue file: (host, instance, queue ID, lifetime). Raw payloads are kept and cut at the close."""
+    """One queue file: (host, instance, queue ID, lifetime). Raw payloads are kept and cut at the close.
 
-    __slots__ = (
-        "active",
-        "chain",
-        "deliveries",
-        "end",
-        "failure",
-        "fault",
-        "first",
-        "held",
-        "kind",
-        "last",
-        "message_id",
-        "opened",
-        "parent",
-        "proxy",
-        "queue_id",
-        "refusal",
-        "run",
-        "seq",
-        "service",
-        "signatures",
-        "space",
-        "words",
-    )
+    Fields that most legs never set stand in the class: making a leg is a good part of what a message costs.
+    """
+
+    message_id: bytes | None = None
+    active: bytes | None = None  # the first `from=…, size=… (queue active)`: proof that it is mail
+    run: Run | None = None  # OpenDKIM's run when the message was queued
+    signatures: list[tuple[bytes, bytes]] | None = None  # (signing domain, selector)
+    words: list[Word] | None = None  # OpenDKIM's other lines
+    failure: Failure | None = None  # Postfix lost a milter on it, or had none
+    fault: Fault | None = None  # the row of OpenDKIM's own failure on this message
+    refusal: Refusal | None = None
+    deliveries: dict[bytes, Delivery] | None = None  # by recipient
+    held: bool = False
+    end: int = OPEN
+    chain: Chain | None = None
+    parent: Leg | None = None  # set on a leg that another leg led to
+    proxy: tuple[bytes, bytes] | None = None  # (client payload, program) of the front smtpd
 
     def __init__(self, space: Space, queue_id: bytes, at: int, seq: int, kind: int, opened: bytes, service: bytes):
         self.space = space
@@ -120,20 +109,6 @@ class Leg:
         self.kind = kind
         self.opened = opened  # the payload after the queue ID of its opening line
         self.service = service  # the program that opened it
-        self.message_id: bytes | None = None
-        self.active: bytes | None = None  # the first `from=…, size=… (queue active)`: proof that it is mail
-        self.run: Run | None = None  # OpenDKIM's run when the message was queued
-        self.signatures: list[tuple[bytes, bytes]] | None = None  # (signing domain, selector)
-        self.words: list[Word] | None = None  # OpenDKIM's other lines
-        self.fault: Fault | None = None  # the row of OpenDKIM's own failure on this message
-        self.failure: Failure | None = None
-        self.refusal: Refusal | None = None
-        self.deliveries: dict[bytes, Delivery] | None = None
-        self.held = False
-        self.end = OPEN
-        self.chain: Chain | None = None
-        self.parent: Leg | None = None  # set on a leg that another leg led to
-        self.proxy: tuple[bytes, bytes] | None = None  # (client payload, program) of the front smtpd
 
 
 class Chain:
@@ -162,7 +137,7 @@ class Waiting:
 
 
 class Space:
-    """The queue IDs of one Postfix instance on one host. legs: open; closed: ended less than GRACE ago."""
+    """The queue IDs of one Postfix instance on one host. legs: open; closed: ended less than GRACE ago, in order."""
 
     __slots__ = ("closed", "host", "instance", "legs", "retries", "retry_ids")
 
@@ -180,11 +155,12 @@ class Space:
 class Host:
     """One name in the log's host column: its Postfix instances, its OpenDKIM, its gaps."""
 
-    __slots__ = ("gap_from", "gap_to", "key_trouble", "name", "outages", "run", "spaces")
+    __slots__ = ("gap_from", "gap_to", "key_trouble", "name", "only", "outages", "run", "spaces")
 
     def __init__(self, name: bytes, run: Run) -> None:
         self.name = name
         self.spaces: dict[bytes, Space] = {}
+        self.only: Space | None = None  # the one space of a host with one instance, as nearly all are
         self.run = run
         self.outages: dict[bytes, Fault] = {}  # endpoint -> the outage that nothing has ended yet
         self.key_trouble: deque[tuple[bytes, Fault]] = deque(maxlen=16)  # id-less key lines awaiting their pair
@@ -195,7 +171,9 @@ class Host:
 class Origin:
     """One writer of lines: (host, program, pid). For smtpd it carries the session, for cleanup the message."""
 
-    __slots__ = ("daemon", "failure", "handle", "held", "host", "leg", "noqueue", "pid", "program", "refused", "space")
+    __slots__ = (
+        "daemon", "failure", "handle", "held", "host", "leg", "noqueue", "pid", "program", "refused", "space", "used",
+    )  # fmt: skip
 
     def __init__(self, host: Host, program: bytes, pid: bytes, daemon: bytes, space: Space | None, handle: Handler):
         self.host = host
@@ -204,6 +182,7 @@ class Origin:
         self.daemon = daemon
         self.space = space
         self.handle = handle
+        self.used = False  # smtpd: one of the fields below is set
         self.leg: Leg | None = None  # smtpd: the session's newest leg; cleanup: the last message-id's
         # smtpd: the session lost its milter. cleanup: a failure that belongs to the next message of this pid.
         self.failure: Failure | None = None
@@ -226,7 +205,8 @@ class State:
         self.seq = 0
         self.hosts: dict[bytes, Host] = {}
         self.runs: list[Run] = []
-        self.closing: deque[tuple[int, Leg]] = deque()
+        self.due = 0  # nothing has to be finished or let go before this instant
+        self.spaces: list[Space] = []
         self.faults: dict[tuple[bytes, str, bytes], Fault] = {}
         self.next_sweep = 0
         self.foreign_lines = 0
@@ -234,7 +214,6 @@ class State:
         self.not_understood: dict[str, int] = {"opendkim": 0, "postfix": 0}
         self.unknown_programs: dict[bytes, int] = {}
         self.let_go = 0
-        self.open_legs = 0
         self.ours: set[bytes] = set()
         self.foreign_endpoints: set[bytes] = set()
         self.opendkim_names: set[bytes] = {b"opendkim"}
@@ -257,6 +236,8 @@ class State:
         space = host.spaces.get(instance)
         if space is None:
             space = host.spaces[instance] = Space(host, instance)
+            self.spaces.append(space)
+            host.only = space if len(host.spaces) == 1 else None
         return space
 
     def fault(self, host: Host, kind: str, subject: bytes, severity: Severity, line: bytes) -> Fault:

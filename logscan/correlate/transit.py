@@ -36,17 +36,16 @@ SCAN_GAP = 2  # seconds without a try: pickup's scan of the maildrop is over
 
 def open_leg(state: State, space: Space, queue_id: bytes, kind: int, opened: bytes, service: bytes) -> Leg | None:
     """Begin a leg; None when the text is no queue ID. An open leg of that ID has lost its end."""
-    if QUEUE_ID.fullmatch(queue_id) is None:
-        return None
-    old = space.legs.get(queue_id)
+    legs = space.legs
+    old = legs.get(queue_id)
     if old is not None:
         end_leg(state, old, REPLACED)
+    elif QUEUE_ID.fullmatch(queue_id) is None:
+        return None
     state.seq += 1
-    leg = Leg(space, queue_id, state.now, state.seq, kind, opened, service)
-    space.legs[queue_id] = leg
-    state.open_legs += 1
-    if state.open_legs > LEG_CAP:
-        _shed(state)
+    leg = legs[queue_id] = Leg(space, queue_id, state.now, state.seq, kind, opened, service)
+    if len(legs) > LEG_CAP:
+        _shed(state, space)
     return leg
 
 
@@ -59,15 +58,27 @@ def end_leg(state: State, leg: Leg, end: int) -> None:
     space = leg.space
     if space.legs.get(leg.queue_id) is leg:
         del space.legs[leg.queue_id]
-        state.open_legs -= 1
-    space.closed[leg.queue_id] = leg
     if leg.chain is not None:
         leg.chain.open -= 1
-    state.closing.append((state.now + GRACE, leg))
+    close(state, space, leg)
+
+
+def close(state: State, space: Space, leg: Leg) -> None:
+    """Keep an ended leg reachable for its grace. `closed` is in the order in which the graces end."""
+    closed = space.closed
+    if leg.queue_id in closed:
+        # The ID came back within the grace, or a refused mail is given up: the older leg has had its time.
+        _settled(state, closed.pop(leg.queue_id))
+    closed[leg.queue_id] = leg
+    if state.due > leg.last + GRACE:
+        state.due = leg.last + GRACE
 
 
 def find_leg(host: Host, queue_id: bytes) -> Leg | None:
     """The leg that a queue ID means on this host now: an open one in any instance, else one that just ended."""
+    space = host.only
+    if space is not None:
+        return space.legs.get(queue_id) or space.closed.get(queue_id)
     for space in host.spaces.values():
         leg = space.legs.get(queue_id)
         if leg is not None:
@@ -100,35 +111,46 @@ def join(parent: Leg, child: Leg) -> None:
 
 
 def advance(state: State, at: int) -> None:
-    """The log reached another second."""
-    state.now = at
-    closing = state.closing
-    if closing and closing[0][0] <= at:
-        settle(state, at)
+    """The log came to an instant at which something is due."""
+    settle(state, at)
     if at >= state.next_sweep:
         sweep(state)
+    due = state.next_sweep
+    for space in state.spaces:
+        for leg in space.closed.values():
+            if leg.last + GRACE < due:
+                due = leg.last + GRACE
+            break
+    state.due = due
 
 
 def settle(state: State, at: int) -> None:
     """Finish the legs whose grace is over."""
-    closing = state.closing
-    while closing and closing[0][0] <= at:
-        leg = closing.popleft()[1]
-        if leg.space.closed.get(leg.queue_id) is leg:
-            del leg.space.closed[leg.queue_id]
-        if leg.kind == PICKUP and leg.active is not None and leg.space.retries:
-            _scan_is_over(leg, at)
-        chain = leg.chain
-        if chain is None:
-            if leg.end == REFUSED and leg.kind == PICKUP and _is_waiting(leg):
-                continue
+    before = at - GRACE
+    for space in state.spaces:
+        closed = space.closed
+        while closed:
+            queue_id = next(iter(closed))
+            leg = closed[queue_id]
+            if leg.last > before:
+                break
+            del closed[queue_id]
+            _settled(state, leg)
+
+
+def _settled(state: State, leg: Leg) -> None:
+    """A leg has ended for good: finish its message, unless another leg of it is still to come or to end."""
+    if leg.kind == PICKUP and leg.active is not None and leg.space.retries:
+        _scan_is_over(leg, state.now)
+    chain = leg.chain
+    if chain is None:
+        if not (leg.end == REFUSED and leg.kind == PICKUP and _is_waiting(leg)):
             state.sink([leg])
-        elif chain.open == 0 and not chain.done:
-            tail = chain.legs[-1]
-            if tail.end == REFUSED and tail.kind == PICKUP and _is_waiting(tail):
-                continue
-            if any(other.space.closed.get(other.queue_id) is other for other in chain.legs):
-                continue
+    elif chain.open == 0 and not chain.done:
+        tail = chain.legs[-1]
+        if tail.end == REFUSED and tail.kind == PICKUP and _is_waiting(tail):
+            return
+        if not any(other.space.closed.get(other.queue_id) is other for other in chain.legs):
             finish(state, chain)
 
 
@@ -246,14 +268,12 @@ def _drop_retries(state: State, space: Space, before: int) -> None:
         if not waiting.legs:
             del space.retries[key]
     for leg in late:
-        state.closing.append((state.now + GRACE, leg))
+        _settled(state, leg)
 
 
-def _shed(state: State) -> None:
+def _shed(state: State, space: Space) -> None:
     """The cap is reached: let go of the oldest tenth, and say so in the count."""
-    legs = [leg for host in state.hosts.values() for space in host.spaces.values() for leg in space.legs.values()]
-    legs.sort(key=lambda leg: leg.seq)
-    for leg in legs[: max(1, len(legs) // 10)]:
+    for leg in list(space.legs.values())[: LEG_CAP // 10]:
         state.let_go += 1
         end_leg(state, leg, AGED)
 
@@ -280,4 +300,3 @@ def close_all(state: State) -> None:
         elif leg.seq not in done:
             done.add(leg.seq)
             state.sink([leg])
-    state.open_legs = 0

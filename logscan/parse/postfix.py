@@ -66,7 +66,7 @@ def is_local_client(opened: bytes, host: bytes) -> bool:
     return opened.startswith(b"client=") and is_private(opened[7:], host)
 
 
-def is_loopback_relay(relay: bytes, host: bytes) -> bool:
+def is_local_relay(relay: bytes, host: bytes) -> bool:
     """True when a delivery went to this host, loopback, a private address or a local socket: perhaps a filter."""
     return b"[" not in relay or relay.partition(b"[")[2].startswith(b"/") or is_private(relay, host)
 
