@@ -177,23 +177,25 @@ class _Item(NamedTuple):
     repeated: bool = False
 
 
-_FIELD = re.compile(r"<([a-z][a-z0-9_]*)(\+?)>")
-_PART = re.compile(r"<@([a-z_]+)>")
-_CHOICE = re.compile(r"<(?:([a-z_]+)=(?=[^<>]*\|))?([^<>|]+(?:\|[^<>|]+)+)>")
-_TEXT = re.compile(r"[^<{}]+")
+# The pieces of a format, as text: re compiles and keeps them at the first lookup, not at import.
+_FIELD = r"<([a-z][a-z0-9_]*)(\+?)>"
+_PART = r"<@([a-z_]+)>"
+_CHOICE = r"<(?:([a-z_]+)=(?=[^<>]*\|))?([^<>|]+(?:\|[^<>|]+)+)>"
+_TEXT = r"[^<{}]+"
 
 
 def _parse(format: str, parts: Mapping[str, str]) -> tuple[_Item, ...]:
     """Cut a format into its items. KeyError for an unknown part."""
-    format = _PART.sub(lambda part: parts[part[1]], format)
+    format = re.sub(_PART, lambda part: parts[part[1]], format)
+    field_at, choice_at, text_at = (re.compile(piece).match for piece in (_FIELD, _CHOICE, _TEXT))
     items: list[_Item] = []
     stack: list[list[_Item]] = []
     at = 0
     while at < len(format):
-        if field := _FIELD.match(format, at):
+        if field := field_at(format, at):
             items.append(_Item("longest" if field[2] else "field", field[1]))
             at = field.end()
-        elif choice := _CHOICE.match(format, at):
+        elif choice := choice_at(format, at):
             items.append(_Item("choice", choice[1] or "", tuple(choice[2].split("|"))))
             at = choice.end()
         elif format[at] == "{":
@@ -208,7 +210,7 @@ def _parse(format: str, parts: Mapping[str, str]) -> tuple[_Item, ...]:
             at += 2 if repeated else 1
         else:
             # A brace or an angle that opens nothing is itself.
-            text = _TEXT.match(format, at)
+            text = text_at(format, at)
             literal = text[0] if text else format[at]
             at += len(literal)
             if items and items[-1].what == "text":

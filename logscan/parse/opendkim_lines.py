@@ -10,7 +10,7 @@ dns (the remote domain's, or a resolver that does not start); startup, startup-f
 info; generic (a script's own words, which could be anything).
 
 What is wrong with an inbound signature or with a remote domain's key is no fault of the daemon: no fault there.
-Only `error loading key` has the queue ID of a message whose key failed; its fault is in the line before it.
+`error loading key` names the message, and the line before it, without queue ID, has the fault.
 
 Source: opendkim/opendkim.c, stats.c and util.c of 2.3 to 2.11, libmilter 8.17.
 """

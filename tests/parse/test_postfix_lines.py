@@ -99,7 +99,7 @@ def test_a_payload_longer_than_any_line_is_told_by_its_beginning() -> None:
 
 def test_nothing_is_compiled_at_import() -> None:
     code = (
-        "import re, sys, logscan.parse.lines\n"
+        "import re, typing, operator\n"
         "def refuse(*_, **__): raise AssertionError('compiled at import')\n"
         "re.compile = refuse\n"
         "import logscan.parse.postfix_lines"
