@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from .namespace import missing
 from .rig import Rig
+from .scenarios import SCENARIOS
+from .truth import Run
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +20,16 @@ def rig() -> Iterator[Rig]:
         pytest.skip(reason)
     with Rig() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def play(rig: Rig) -> Callable[[str], Run]:
+    """Play a scenario by name; each is played once, however many tests look at it."""
+    runs: dict[str, Run] = {}
+
+    def once(name: str) -> Run:
+        if name not in runs:
+            runs[name] = rig.run(SCENARIOS[name])
+        return runs[name]
+
+    return once

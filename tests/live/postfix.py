@@ -6,11 +6,13 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 
 from .namespace import Namespace
 from .opendkim import ENDPOINT
 
+OUT = ("127.0.0.1", 10027)
 SINK = ("203.0.113.25", 25)
 MILTER = f"inet:{ENDPOINT[0]}:{ENDPOINT[1]}"
 MAIN = {
@@ -90,6 +92,7 @@ class Postfix:
         self._namespace, self._root = namespace, root
         self._written = ""
         self.spool = root / "spool"
+        self._second: Path | None = None
 
     def start(self) -> None:
         """Write the default configuration and start."""
@@ -101,6 +104,35 @@ class Postfix:
         self._write({}, "")
         self._namespace.run("postalias", "/etc/postfix/aliases")
         self._namespace.run("postfix", "start")
+
+    def second(self, milter: str) -> None:
+        """Start an instance `postfix-out` that takes mail on OUT and relays it to the outside.
+
+        milter: its smtpd_milters. `settle` waits for its queue too.
+        """
+        home = self._root / "run/out"
+        for name in ("etc", "spool", "lib"):
+            (home / name).mkdir(parents=True, exist_ok=True)
+        shutil.chown(home / "lib", "postfix")
+        for name in ("postfix-script", "post-install", "postfix-files", "dynamicmaps.cf"):
+            shutil.copy2(self._root / "postfix" / name, home / "etc" / name)
+        settings = {**MAIN, "multi_instance_name": "postfix-out", "queue_directory": "/run/out/spool",
+                    "data_directory": "/run/out/lib", "mydestination": "", "virtual_mailbox_domains": "",
+                    "smtpd_milters": milter}
+        text = "".join(f"{name} = {value}\n" for name, value in settings.items())
+        services = MASTER.format(pickup=60, submission="")
+        files = {"main.cf": text, "master.cf": services.replace("smtp inet", f"{OUT[0]}:{OUT[1]} inet", 1)}
+        for name, content in files.items():
+            (home / "etc" / name).write_text(content)
+            os.utime(home / "etc" / name, (time.time() - 60, time.time() - 60))
+        self._namespace.run("postfix", "-c", "/run/out/etc", "start")
+        self._second = home / "spool"
+
+    def stop_second(self) -> None:
+        """Stop `postfix-out`, if it runs."""
+        if self._second is not None:
+            self._namespace.run("postfix", "-c", "/run/out/etc", "stop", check=False)
+            self._second = None
 
     def stop(self) -> None:
         """Stop through postfix(1)."""
@@ -141,8 +173,9 @@ class Postfix:
     def files(self, *queues: str) -> list[str]:
         """Names of the queue files in these queues."""
         found = []
-        for queue in queues:
-            for _, _, names in os.walk(self.spool / queue):
+        spools = [spool for spool in (self.spool, self._second) if spool]
+        for spool, queue in product(spools, queues):
+            for _, _, names in os.walk(spool / queue):
                 found += names
         return found
 

@@ -48,7 +48,8 @@ MOUNTS = (("postfix", "/etc/postfix"), ("spool", "/var/spool/postfix"), ("lib", 
 class Scenario:
     """One situation: settings, then `play(lab)` sends the mail. opendkim None: not started.
 
-    faults: the kinds (contract §2) that the daemons' trouble amounts to.
+    faults: the kinds of fault that the daemons' trouble amounts to, "a|b" where either will do.
+    hit_too: messages that a fault hit though they ended well.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Scenario:
     opendkim: dict[str, str] | None = field(default_factory=dict)
     keys: Callable[[OpenDkim], None] | None = None
     faults: tuple[str, ...] = ()
+    hit_too: int = 0
     syslog: tuple[str, bool] = ("traditional", False)
     pickup: int = 1
 
@@ -275,6 +277,7 @@ class Rig:
             self.syslog.mark()
             logs = {name: self.syslog.read(name, start) for name, start in starts.items()}
         finally:
+            self.postfix.stop_second()
             self.postfix.empty()
             self.opendkim.reset()
             for server in lab.servers:

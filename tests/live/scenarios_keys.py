@@ -67,7 +67,7 @@ def key_missing(lab: Lab) -> None:
     refused(lab)
 
 
-@scenario(keys=remove_key, faults=("key-missing",), opendkim={"LogWhy": "yes"})
+@scenario(keys=remove_key, faults=("key-missing",), hit_too=1, opendkim={"LogWhy": "yes"})
 def key_missing_repaired(lab: Lab) -> None:
     """The key comes back: waiting local mail is signed; a client that tries again is another message."""
     again = "<again.1@app.example.org>"
@@ -131,7 +131,7 @@ def key_weak_accept(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(keys=lose_row, faults=("keytable",))
+@scenario(keys=lose_row, faults=("signingtable|keytable",))
 def key_row_missing(lab: Lab) -> None:
     """SigningTable names a key that KeyTable does not have."""
     refused(lab)

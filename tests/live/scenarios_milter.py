@@ -46,7 +46,7 @@ def down_tempfail(lab: Lab) -> None:
     time.sleep(2.5)
 
 
-@scenario(opendkim=None, faults=OUTAGE, postfix={"milter_default_action": "tempfail"})
+@scenario(opendkim=None, faults=OUTAGE, hit_too=1, postfix={"milter_default_action": "tempfail"})
 def down_tempfail_then_back(lab: Lab) -> None:
     """Local mail that waited in maildrop is signed once OpenDKIM is back."""
     lab.sendmail(SIGNED, sender="root@example.org")
@@ -293,7 +293,7 @@ def repeated_lines(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(opendkim=None, faults=("opendkim-start-failed", "key-missing", "milter-unreachable"))
+@scenario(opendkim=None, faults=("opendkim-start-failed|key-missing", "milter-unreachable"))
 def start_failed(lab: Lab) -> None:
     """OpenDKIM does not start for want of its KeyFile, and says so outside the mail log."""
     lab.opendkim.start({"KeyTable": "", "SigningTable": "", "Domain": "example.org", "Selector": "mx2026",
@@ -334,7 +334,7 @@ def broken_config(lab: Lab) -> None:
     path.write_text(path.read_text() + "KeyTable /etc/dkimkeys/absent\n")
 
 
-@scenario(faults=("keytable",))
+@scenario(faults=("dataset|keytable|config",))
 def reload_failed(lab: Lab) -> None:
     """A reload fails; the old configuration signs on."""
     lab.smtp(SIGNED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .postfix import MILTER
+from .postfix import MILTER, OUT
 from .register import NO_MAIL, NOT_IN_TABLE, SIGNED, register
 from .rig import APP, Lab, Scenario
 from .scenarios_inbound import inbound, receive
@@ -107,6 +107,30 @@ def proxy_filter(lab: Lab) -> None:
     lab.smtp(SIGNED)
     lab.smtp(NOT_IN_TABLE, sender="app@example.net", to="friend@example.com")
     lab.settle()
+
+
+THROUGH = {"relayhost": f"[{OUT[0]}]:{OUT[1]}"}
+
+
+def two_instances(lab: Lab, milter: str) -> None:
+    lab.postfix.second(milter)
+    lab.smtp(SIGNED)
+    lab.submit(SIGNED, sender="ann@example.org")
+    lab.sendmail(SIGNED, sender="root@example.org")
+    lab.smtp(NOT_IN_TABLE, sender="app@example.net", to="friend@example.com")
+    lab.settle()
+
+
+@scenario(opendkim=WHY, postfix=THROUGH)
+def two_instances_first_signs(lab: Lab) -> None:
+    """Mail leaves through a second instance of Postfix on the same host; the first signs."""
+    two_instances(lab, "")
+
+
+@scenario(opendkim=WHY, postfix={**THROUGH, "smtpd_milters": "", "non_smtpd_milters": ""})
+def two_instances_second_signs(lab: Lab) -> None:
+    """The same; the second signs."""
+    two_instances(lab, MILTER)
 
 
 @scenario(opendkim=WHY)

@@ -5,6 +5,7 @@ The rig sends real mail through real daemons; `truth.py` knows what arrived. Not
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
 
@@ -13,7 +14,6 @@ import pytest
 from logscan.model import Message
 from logscan.pipeline import read_messages
 
-from .rig import Rig, Scenario
 from .scenarios import SCENARIOS
 from .truth import Expect, Run, Sent, Words
 
@@ -125,14 +125,25 @@ def compare(messages: list[Message], run: Run) -> list[str]:
 
 
 @pytest.mark.live
-@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS.keys())
-def test_verdicts(rig: Rig, scenario: Scenario, tmp_path: Path) -> None:
-    run = rig.run(scenario)
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_verdicts(play: Callable[[str], Run], name: str, tmp_path: Path) -> None:
+    run = play(name)
     wrong = [f"{sent.token}: {fault}" for sent in run.messages for fault in arrival_faults(sent)]
     assert not wrong, "the scenario is not what it says"
     log = tmp_path / "maillog"
     log.write_bytes(run.log)
     assert compare(read_messages(log), run) == []
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("name", ["signed", "not_in_table_silent", "inbound_plain", "filter_signed_after"])
+def test_without_opendkims_lines_nothing_is_called_unsigned(play: Callable[[str], Run], name: str,
+                                                            tmp_path: Path) -> None:
+    lines = play(name).log.split(b"\n")
+    log = tmp_path / "maillog"
+    log.write_bytes(b"\n".join(line for line in lines if b" opendkim[" not in line))
+    outcomes = {one.outcome for one in read_messages(log) if one.direction == "outbound"}
+    assert outcomes <= {"undecided", "milter-error"}, outcomes
 
 
 def test_the_comparison_sees_a_wrong_verdict() -> None:
