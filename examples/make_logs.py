@@ -10,7 +10,6 @@ import gzip
 import re
 import shutil
 import sys
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -93,8 +92,7 @@ def cron_waits(lab: Lab) -> None:
 
 
 def pickup(lab: Lab) -> None:
-    lab.rig.namespace.run("postkick", "public", "pickup", "W")
-    time.sleep(0.3)
+    lab.pickup()
 
 
 def show_key(lab: Lab) -> None:

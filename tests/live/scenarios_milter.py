@@ -34,7 +34,7 @@ def down_accept(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(opendkim=None, faults=OUTAGE, postfix={"milter_default_action": "tempfail"})
+@scenario(opendkim=None, faults=OUTAGE, pickup=60, postfix={"milter_default_action": "tempfail"})
 def down_tempfail(lab: Lab) -> None:
     """Clients are told 451, local mail waits in maildrop and is tried again under new queue IDs."""
     lab.smtp(failed(REFUSED, "tempfailed", UNSEEN))
@@ -43,15 +43,17 @@ def down_tempfail(lab: Lab) -> None:
     with lab.session() as client:  # leaves after EHLO
         lab.note(sent, *client.ehlo())
     lab.sendmail(failed(REFUSED, "deferred"), sender="root@example.org")
-    time.sleep(2.5)
+    lab.pickup()
+    lab.pickup()
 
 
-@scenario(opendkim=None, faults=OUTAGE, hit_too=1, postfix={"milter_default_action": "tempfail"})
+@scenario(opendkim=None, faults=OUTAGE, hit_too=1, pickup=60, postfix={"milter_default_action": "tempfail"})
 def down_tempfail_then_back(lab: Lab) -> None:
     """Local mail that waited in maildrop is signed once OpenDKIM is back."""
     lab.sendmail(SIGNED, sender="root@example.org")
-    time.sleep(1.5)
+    lab.pickup()
     lab.opendkim.start()
+    lab.pickup()
     lab.settle()
     lab.smtp(SIGNED)
     lab.settle()
@@ -244,7 +246,7 @@ def other_down_accept(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(postfix={**BOTH, "milter_default_action": "tempfail"}, faults=OUTAGE)
+@scenario(postfix={**BOTH, "milter_default_action": "tempfail"}, faults=OUTAGE, pickup=60)
 def other_down_tempfail(lab: Lab) -> None:
     """A second milter is dead, and its death refuses the mail."""
     lab.smtp(failed(("other-milter", REFUSED), "tempfailed", UNSEEN))
