@@ -3,20 +3,78 @@
 from __future__ import annotations
 
 import gc
+import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, tzinfo
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
+from typing import Any
 
+from logscan import timespan
 from logscan.correlate.feed import Feed, Writers
-from logscan.correlate.state import Leg, State
+from logscan.correlate.state import LOST, Leg, State, text
 from logscan.correlate.transit import close_all
-from logscan.findings import Case, Knowledge, examine, is_mail, resolve
+from logscan.errors import SourceError
+from logscan.findings import Case, Knowledge, examine, is_mail, resolve, sender_of
 from logscan.messages import build_message
 from logscan.model import Message, SourceInfo, Window
+from logscan.opendkim_conf import OpenDkimConf, read_conf
+from logscan.parse.header import parse
 from logscan.parse.stamps import Clock
-from logscan.sources.blocks import read_blocks
-from logscan.tally import Tally
+from logscan.render.message import message_dict
+from logscan.reports.document import Facts, document
+from logscan.reports.export import write_rows, writer_for
+from logscan.reports.spool import Spool
+from logscan.sources import merge
+from logscan.sources.blocks import LONGEST_LINE, read_blocks
+from logscan.sources.plan import Plan, PlannedSource, chains, plan
+from logscan.tally import KEEP, Tally
+
+Warn = Callable[[str], None]
+Progress = Callable[[int, int | None], None]
+
+# Read from so long before the window: a message is in it when its first line is, so the openings of older
+# ones have to be seen, and the sessions that lost their milter, and what OpenDKIM's settings let it log. Six
+# hours hold many sessions, and on nearly every host a line of OpenDKIM.
+BEFORE = 6 * 3600
+# Read on for so long after it: what comes in late in the window is as a rule delivered within minutes, and
+# what a day has not brought to an end is waiting for a host that is down.
+AFTER = 86400
+
+OK, FAILED = 0, 2
+
+_NO_MAIL = ("no line of Postfix or OpenDKIM in it", "is the mail log another file?")
+
+
+@dataclass(slots=True)
+class Options:
+    """What the commands were asked for, as typed; None and [] where nothing was.
+
+    hosts, domains: only these; a domain is the envelope sender's. by: tables to show. limit: problem messages
+    to list. our_domains: domains that are ours. jobs: processes to read with.
+    """
+
+    logs: list[str] = field(default_factory=list)
+    since: str | None = None
+    until: str | None = None
+    hosts: list[str] = field(default_factory=list)
+    domains: list[str] = field(default_factory=list)
+    by: list[str] = field(default_factory=list)
+    limit: int = 20
+    our_domains: list[str] = field(default_factory=list)
+    opendkim_conf: str | None = None
+    timezone: str | None = None
+    jobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportResult:
+    """doc: the report in the contract's shape. status: 0, or 2 when the input was not what it should be."""
+
+    doc: dict[str, Any]
+    status: int
 
 
 class Run:
@@ -30,27 +88,35 @@ class Run:
         tally: Tally | None = None,
         keep: Callable[[list[Leg], Case], None] | None = None,
         hosts: frozenset[bytes] = frozenset(),
+        domains: frozenset[bytes] = frozenset(),
     ) -> None:
         self.window = window
         self.zone = zone
         self.tally = tally
         self.keep = keep
         self.hosts = hosts
+        self.domains = domains
         self.state = State(self.finished, window)
         self.known = Knowledge(self.state.ours, self.state.runs, self.state.foreign_endpoints)
         self.writers = Writers()
+        self.feeds: list[Feed] = []
         self._hours: dict[int, int] = {}
 
     def finished(self, legs: list[Leg]) -> None:
         """A message is complete: judge it and count it."""
         state = self.state
         first = legs[0]
-        if not self.window.holds(first.first):
+        if first.chain is not None:
+            # Leg and chain point at each other, and the collector is off: a message must not outlive its end.
+            first.chain.legs = []
+        if not self.window.holds(first.first) or (first.kind == LOST and self._is_older(first)):
             return
         if self.hosts and first.space.host.name not in self.hosts:
             return
         if not is_mail(legs, state.now):
             state.not_mail += 1
+            return
+        if self.domains and (sender_of(legs) or b"").rpartition(b"@")[2].lower() not in self.domains:
             return
         case = examine(legs)
         for leg in legs:
@@ -61,14 +127,22 @@ class Run:
                 leg.fault.messages_hit += 1
                 break
         if self.tally is not None:
-            self.tally.add(self._hour(first.first), case, legs, self.known)
+            self.tally.add(self.hour(first.first), case, legs, self.known)
             if case.outcome == "signed":
                 self.tally.add_signatures(legs)
         if self.keep is not None:
             self.keep(legs, case)
 
-    def _hour(self, at: int) -> int:
-        """The begin of the local hour. Zones are off by quarters of an hour at most."""
+    def _is_older(self, leg: Leg) -> bool:
+        """A leg whose opening line is not in the input, though the input begins before the window and no line
+        is known to be lost: mail that has waited in the queue since before that."""
+        since, host = self.window.since, leg.space.host
+        if since is None or host.gap_from is not None or host.gap_to >= leg.first:
+            return False
+        return any(feed.first is not None and feed.first < since for feed in self.feeds)
+
+    def hour(self, at: int) -> int:
+        """The begin of the local hour, in epoch seconds. Zones are off by quarters of an hour at most."""
         quarter = at // 900
         hour = self._hours.get(quarter)
         if hour is None:
@@ -76,17 +150,25 @@ class Run:
             hour = self._hours[quarter] = at - local.minute * 60 - local.second
         return hour
 
-    def read(self, blocks: Iterator[bytes], reference: int, info: SourceInfo) -> Feed:
-        """Feed one source. The collector only gets in the way: nothing here makes cycles that must die early."""
-        feed = Feed(self.state, Clock(self.zone, reference), self.writers)
-        gc.collect()
-        gc.freeze()
-        gc.disable()
-        try:
+    def feed(self, blocks: Iterator[bytes], clock: Clock) -> Feed:
+        """Read blocks of whole lines to their end."""
+        feed = Feed(self.state, clock, self.writers)
+        self.feeds.append(feed)
+        state = self.state
+        # No instant: so that the feed notes its first line even when the one before ended in the same second.
+        now, state.now = state.now, -1
+        with _no_collector():
             for block in blocks:
                 feed.block(block)
-        finally:
-            gc.enable()
+        if feed.first is None:
+            state.now = now
+        return feed
+
+    def read(
+        self, blocks: Iterator[bytes], reference: int, info: SourceInfo, year_hint: int | None = None
+    ) -> Feed:
+        """Feed one source. reference, year_hint: as for a Clock."""
+        feed = self.feed(blocks, Clock(self.zone, reference, year_hint))
         info.first, info.last = feed.first, feed.last
         return feed
 
@@ -94,12 +176,383 @@ class Run:
         """The input is at its end."""
         close_all(self.state)
 
+    def seen(self) -> tuple[int | None, int | None]:
+        """The first and the last instant in the window at which a line was logged."""
+        firsts = [feed.window_first for feed in self.feeds if feed.window_first is not None]
+        # Without a window a feed keeps no account of it.
+        lasts = [feed.last if feed.everything else feed.window_last for feed in self.feeds]
+        return min(firsts, default=None), max((last for last in lasts if last is not None), default=None)
+
+    def mail_seen(self) -> bool:
+        """True when any line was Postfix's or OpenDKIM's."""
+        return bool(self.state.spaces) or any(span.seen for span in self.state.runs)
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """The collector off: it only gets in the way, since nothing in the loop leaves cycles behind."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+class Job:
+    """One command's input: what to read, what of it was read, and what was wrong with it.
+
+    Raises TimeError and UsageError for options that cannot be followed. problems: inputs that are missing,
+    unreadable, without mail lines, or no logs. partial: one of them broke off.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        *,
+        warn: Warn,
+        progress: Progress | None = None,
+        now: int | None = None,
+        tally: Tally | None = None,
+        keep: Callable[[list[Leg], Case], None] | None = None,
+    ) -> None:
+        now = int(time.time()) if now is None else now
+        self.options = options
+        self.zone = timespan.zone(options.timezone)
+        self.window = timespan.window(options.since, options.until, datetime.fromtimestamp(now, self.zone))
+        self.conf: OpenDkimConf | None = (
+            None if options.opendkim_conf is None else read_conf(options.opendkim_conf)
+        )
+        self.run = Run(
+            self.window,
+            self.zone,
+            tally=tally,
+            keep=keep,
+            hosts=frozenset(_bytes(host) for host in options.hosts),
+            domains=frozenset(_domain(domain) for domain in options.domains),
+        )
+        self.infos: list[SourceInfo] = []
+        self.problems: list[SourceError] = []
+        self.partial = False
+        self._warn = warn
+        self._progress = progress
+        ours = set(options.our_domains) | (self.conf.domains if self.conf else set())
+        self.run.state.ours.update(_domain(domain) for domain in ours)
+        self.wide = Window(
+            None if self.window.since is None else max(0, self.window.since - BEFORE),
+            None if self.window.until is None else self.window.until + AFTER,
+        )
+        self.plan: Plan = plan(options.logs, self.wide, now=now, zone=self.zone, stdin=sys.stdin.buffer)
+        self.skipped = [source for source in self.plan.sources if not source.may_hold(self.wide)]
+        self._total = _total([source for source in self.plan.sources if source not in self.skipped])
+
+    @property
+    def status(self) -> int:
+        """The exit status, findings aside."""
+        return FAILED if self.problems or self.partial else OK
+
+    def read(self) -> None:
+        """Read everything, and warn of what was wrong with it."""
+        for note in self.plan.notes:
+            self._warn(f"note: {note}")
+        for problem in self.plan.problems:
+            self._problem(problem)
+        for value in self.conf.unread if self.conf else ():
+            self._warn(f"{self.options.opendkim_conf}: {value} is not read; name its domains by --our-domain")
+        with _no_collector():
+            for group in self.plan.groups:
+                sources = [source for source in group if source not in self.skipped]
+                followed = chains(sources)
+                if len(followed) > 1:
+                    self._merged(followed)
+                else:
+                    for source in sources:
+                        self._single(source)
+            self.run.finish()
+        self._name_foreign_milters()
+        self._judge()
+
+    def begins(self) -> int | None:
+        """When the first line of the input was logged."""
+        return min((feed.first for feed in self.run.feeds if feed.first is not None), default=None)
+
+    def ends(self) -> int | None:
+        """When the last line of the input was logged."""
+        return max((feed.last for feed in self.run.feeds if feed.last is not None), default=None)
+
+    # --- reading ---
+
+    def _single(self, source: PlannedSource) -> None:
+        info = self._info(source)
+        foreign = self.run.state.foreign_lines
+        watch = _Watch(source.open(info), self._tick)
+        try:
+            feed = self.run.read(iter(watch), source.reference, info, source.year_hint)
+        except SourceError as problem:
+            self.infos.remove(info)
+            self._problem(problem)
+            return
+        self._check(feed, [info], watch.mail, self.run.state.foreign_lines - foreign)
+
+    def _merged(self, followed: list[list[PlannedSource]]) -> None:
+        """Sources that overlap in time, as one log. A chain's files follow each other."""
+        foreign = self.run.state.foreign_lines
+        before = len(self.infos)
+        watch = _Watch(merge.merge([self._runs(sources) for sources in followed]), self._tick)
+        every = [source for sources in followed for source in sources]
+        hint = min(
+            every, key=lambda source: source.reference if source.first is None else source.first
+        ).year_hint
+        clock = Clock(self.zone, max(source.reference for source in every), hint)
+        feed = self.run.feed(iter(watch), clock)
+        self._check(feed, self.infos[before:], watch.mail, self.run.state.foreign_lines - foreign)
+
+    def _runs(self, sources: list[PlannedSource]) -> Iterator[merge.Run]:
+        """A chain's lines by the second. The feed reads their stamps again: here they only tell the order."""
+        stamper = _Stamper()
+
+        def blocks() -> Iterator[bytes]:
+            for source in sources:
+                info = self._info(source)
+                stamper.start(Clock(self.zone, source.reference, source.year_hint), info)
+                try:
+                    yield from source.open(info)
+                except SourceError as problem:
+                    self.infos.remove(info)
+                    self._problem(problem)
+
+        return merge.runs(blocks(), stamper)
+
+    def _info(self, source: PlannedSource) -> SourceInfo:
+        info = SourceInfo(source.name)
+        self.infos.append(info)
+        return info
+
+    def _tick(self) -> None:
+        if self._progress is not None:
+            self._progress(sum(info.bytes for info in self.infos), self._total)
+
+    # --- what was wrong with it ---
+
+    def _problem(self, problem: SourceError) -> None:
+        self.problems.append(problem)
+        self._warn(str(problem))
+
+    def _check(self, feed: Feed, infos: list[SourceInfo], mail: bool, foreign: int) -> None:
+        """Warn of what is wrong with sources that were just read."""
+        for info in infos:
+            if info.ends_early is not None:
+                self.partial = True
+                self._warn(f"{info.name}: {info.ends_early}; the report covers what came before")
+            if info.cut_lines:
+                cut = f"{info.cut_lines:,} line" + ("" if info.cut_lines == 1 else "s")
+                self._warn(f"{info.name}: {cut} longer than {LONGEST_LINE:,} bytes cut to that length")
+        lines = sum(info.lines for info in infos)
+        name = ", ".join(info.name for info in infos)
+        if lines and feed.first is None:
+            self._problem(SourceError(name, "not a log", "none of its lines has a time stamp"))
+        elif lines and not mail and foreign >= lines:
+            self._problem(SourceError(name, *_NO_MAIL))
+
+    def _judge(self) -> None:
+        """Warn of what the whole input lacks."""
+        lines = sum(info.lines for info in self.infos)
+        if not lines and not self.skipped:
+            for info in self.infos:
+                self._problem(SourceError(info.name, "empty", "is the mail log another file?"))
+        elif lines and not self.problems and not self.run.mail_seen():
+            names = ", ".join(info.name for info in self.infos)
+            self._problem(SourceError(names, *_NO_MAIL))
+        self._judge_span()
+        state = self.run.state
+        known = [text(name) for name in state.hosts]
+        for host in self.options.hosts:
+            if lines and _bytes(host) not in state.hosts:
+                some = ", ".join(sorted(known)[:10]) + (" and others" if len(known) > 10 else "")
+                self._warn(f"--host {host}: no line of it in the input, which has {some or 'none'}")
+        for path in self.plan.missing:
+            self._warn(f"{path}: missing, though older and younger ones are there; its mail is not counted")
+        if state.let_go:
+            self._warn(
+                f"{state.let_go:,} messages were let go before their end: too many were open, or for too long"
+            )
+        tally = self.run.tally
+        if tally is not None and tally.folded_early:
+            self._warn(
+                f"{tally.folded_early:,} messages were judged before the end of the input: too many kinds"
+            )
+        if tally is not None and self.options.limit > KEEP:
+            self._warn(
+                f"--limit {self.options.limit}: at most {KEEP:,} messages are listed; the export has them all"
+            )
+
+    def _judge_span(self) -> None:
+        """Warn when the window lies outside of the input, or begins before it."""
+        begins = [self.begins(), *(source.first for source in self.skipped)]
+        ends = [self.ends(), *(source.last or source.first for source in self.skipped)]
+        begin = min((at for at in begins if at is not None), default=None)
+        end = max((at for at in ends if at is not None), default=None)
+        if begin is None or end is None:
+            return
+        since, until = self.window.since, self.window.until
+        if self.run.seen()[0] is None:
+            bounds = (("since", since), ("until", until))
+            asked = " ".join(f"{word} {self._time(at)}" for word, at in bounds if at is not None)
+            span = f"{self._time(begin)} to {self._time(end)}"
+            self._warn(f"nothing was logged {asked}; the input holds {span}")
+        elif since is not None and begin > since + 3600:
+            self._warn(f"note: the input begins at {self._time(begin)}, after --since")
+
+    def _time(self, at: int) -> str:
+        return datetime.fromtimestamp(at, self.zone).strftime("%Y-%m-%d %H:%M:%S")
+
+    def _name_foreign_milters(self) -> None:
+        """Every failing endpoint that is not OpenDKIM's socket is another milter's."""
+        if self.conf is None:
+            return
+        state = self.run.state
+        for _, kind, subject in state.faults:
+            if kind.startswith("milter-") and subject and not self.conf.is_ours(text(subject)):
+                state.foreign_endpoints.add(subject)
+
+
+class _Watch:
+    """Passes blocks on, tells that they come, and notes if a word of Postfix or OpenDKIM is in them."""
+
+    def __init__(self, blocks: Iterator[bytes], tick: Callable[[], None]) -> None:
+        self._blocks = blocks
+        self._tick = tick
+        self.mail = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        for block in self._blocks:
+            if not self.mail:
+                self.mail = b"postfix" in block or b"opendkim" in block
+            self._tick()
+            yield block
+
+
+class _Stamper:
+    """The instant of each line of a chain, by the clock of its file; notes each file's first and last."""
+
+    def __init__(self) -> None:
+        self._clock = Clock(UTC, 0)
+        self._info = SourceInfo("")
+
+    def start(self, clock: Clock, info: SourceInfo) -> None:
+        """The next lines are of another file."""
+        self._clock = clock
+        self._info = info
+
+    def __call__(self, line: bytes) -> int | None:
+        at = self._clock.traditional(line[:15])
+        if at is None:
+            header = parse(line, self._clock)
+            if header is None:
+                return None
+            at = header.at
+        if self._info.first is None:
+            self._info.first = at
+        self._info.last = at
+        return at
+
+
+def _total(sources: list[PlannedSource]) -> int | None:
+    """How many bytes will be read; None when packed files or streams keep that for themselves."""
+    if any(source.packed or source.path is None for source in sources):
+        return None
+    return sum(source.size for source in sources)
+
+
+def _bytes(word: str) -> bytes:
+    return word.encode("utf-8", "surrogateescape")
+
+
+def _domain(word: str) -> bytes:
+    return _bytes(word.strip().removeprefix("@").rstrip(".").lower())
+
+
+def run_report(
+    options: Options, *, warn: Warn, progress: Progress | None = None, now: int | None = None
+) -> ReportResult:
+    """Read the logs and count (contract §4).
+
+    warn: gets each warning as one line, notes begin with ``note: ``. progress: gets the bytes that were read,
+    and how many there are or None, at every block. now: epoch seconds, for words like "yesterday" and for the
+    year of stamps without one.
+    Raises TimeError and UsageError for options that cannot be followed; inputs that cannot be read are
+    warnings and status 2.
+    """
+    job, doc = report_of(options, warn=warn, progress=progress, now=now)
+    return ReportResult(doc, job.status)
+
+
+def report_of(
+    options: Options, *, warn: Warn, progress: Progress | None = None, now: int | None = None
+) -> tuple[Job, dict[str, Any]]:
+    """The report, and the job that read its input; arguments and errors as of `run_report`."""
+    tally = Tally()
+    job = Job(options, warn=warn, progress=progress, now=now, tally=tally)
+    job.read()
+    run = job.run
+    tally.fold(run.known, everything=True)
+    facts = Facts(
+        window=job.window,
+        zone=job.zone,
+        sources=job.infos,
+        seen=run.seen(),
+        read=(job.begins(), job.ends()),
+        hosts=run.hosts,
+        missing=job.plan.missing,
+    )
+    return job, document(run.state, tally, run.known, facts, limit=options.limit)
+
+
+@contextmanager
+def collected(
+    options: Options, *, warn: Warn, progress: Progress | None = None, now: int | None = None
+) -> Iterator[tuple[Job, Iterator[Message]]]:
+    """Read the logs and give every message in the window, in the order in which they came to their end.
+
+    Memory does not grow with them: they wait in a temporary file, for verdicts need what the whole input
+    taught.
+    Arguments and errors are those of `run_report`.
+    """
+    with Spool() as spool:
+        job = Job(options, warn=warn, progress=progress, now=now, keep=spool.add)
+        job.read()
+        yield job, spool.messages(job.run.state, job.run.known)
+
+
+def run_export(
+    options: Options,
+    *,
+    format: str,
+    output: str,
+    warn: Warn,
+    progress: Progress | None = None,
+    now: int | None = None,
+) -> int:
+    """Write every message in the window as a row and return the exit status.
+
+    format: jsonl, csv or parquet. output: a file, which appears whole or not at all, or "-". Other arguments
+    and errors are those of `run_report`; UsageError also when the file cannot be written.
+    """
+    writer = writer_for(format, output)
+    with collected(options, warn=warn, progress=progress, now=now) as (job, messages):
+        write_rows(writer, (message_dict(message, job.zone) for message in messages), output, job.zone)
+        return job.status
+
 
 def read_messages(path: str | Path, *, zone: tzinfo | None = None) -> list[Message]:
     """All messages of one file, oldest first."""
     rows: list[tuple[list[Leg], Case]] = []
-    zone = zone or datetime.now().astimezone().tzinfo
-    assert zone is not None
+    zone = zone or timespan.zone(None)
     run = Run(Window(), zone, keep=lambda legs, case: rows.append((legs, case)))
     info = SourceInfo(str(path))
     run.read(read_blocks(Path(path), info), int(time.time()), info)

@@ -5,6 +5,7 @@ The words of a page are raw: log text in it is not yet escaped, each painter doe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -214,20 +215,35 @@ def _faults(doc: Doc, limit: int) -> Section | None:
 
 def _fault(fault: Doc) -> Entry:
     facts = [words.between(fault["first"], fault["last"])]
-    if fault["count"] > 1:
+    if fault["kind"] == "not-logging":
+        # No event, and seen in no line: what is counted are messages, and an end would be in the log.
+        facts.append(f"{words.counted(fault['count'], 'message')} undecided")
+    elif fault["count"] > 1:
         facts.append(words.counted(fault["count"], "time"))
     if fault["messages_hit"]:
         facts.append(f"{words.counted(fault['messages_hit'], 'message')} hit")
-    if fault["ongoing"]:
+    if fault["ongoing"] and fault["kind"] != "not-logging":
         facts.append("no end of it in the log")
     notes = [("", fault["meaning"]), ("Fix", fault["fix"])]
     return Entry(
         severity=fault["severity"],
-        head=f"{fault['kind']}: {short(fault['subject'], 300)} on {short(fault['host'], 100)}",
+        head=_head(fault),
         facts=", ".join(facts),
         notes=[(label, text) for label, text in notes if text],
-        quotes=fault["lines"],
+        quotes=_different(fault["lines"]),
     )
+
+
+def _different(lines: Sequence[str]) -> list[str]:
+    """Lines of a log that differ in more than numbers: the time and the pid."""
+    return list({re.sub(r"\d+", "0", line): line for line in reversed(lines)}.values())[::-1]
+
+
+def _head(fault: Doc) -> str:
+    """Kind, subject and host; some faults have no subject, and a missing file belongs to no host."""
+    subject = f": {short(fault['subject'], 300)}" if fault["subject"] else ""
+    host = f" on {short(fault['host'], 100)}" if fault["host"] else ""
+    return f"{fault['kind']}{subject}{host}"
 
 
 def _events(doc: Doc, limit: int) -> Section | None:

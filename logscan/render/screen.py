@@ -8,8 +8,9 @@ import stat
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from logscan.errors import UsageError
 from logscan.render.escape import visible
@@ -74,19 +75,28 @@ def forget_stdout() -> None:
 
 
 def _to_file(data: bytes, path: Path) -> None:
-    # The link stays a link, and a device or a pipe is written to, not replaced by a file.
+    with whole_file(path) as out:
+        out.write(data)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that appears under its name whole, at the end, or after an exception not at all.
+
+    The link stays a link, and a device or a pipe is written to, not replaced by a file. Raises OSError.
+    """
     path = path.resolve()
     mode: int | None = None
     if path.exists():
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
             with path.open("wb") as out:
-                out.write(data)
+                yield out
             return
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as out:
-            out.write(data)
+            yield out
             out.flush()
             os.fsync(out.fileno())
         Path(name).chmod(stat.S_IMODE(mode) if mode is not None else 0o666 & ~_umask())

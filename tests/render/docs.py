@@ -278,10 +278,10 @@ def cannot_tell() -> Doc:
         fault(
             kind="not-logging",
             severity="warning",
-            subject="opendkim[902]",
+            subject="opendkim",
             first=at("00:00:03"),
             last=at("23:59:58"),
-            count=1,
+            count=882,
             messages_hit=0,
             ongoing=True,
             meaning="OpenDKIM runs but logs no success.",
