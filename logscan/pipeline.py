@@ -341,7 +341,7 @@ class Job:
 
     def _problem(self, problem: SourceError) -> None:
         self.problems.append(problem)
-        self._warn(str(problem))
+        self._warn(f"error: {str(problem).replace('journal::', 'journal:', 1)}")
 
     def _check(self, feed: Feed, infos: list[SourceInfo], mail: bool, foreign: int) -> None:
         """Warn of what is wrong with sources that were just read."""
@@ -482,7 +482,8 @@ def run_report(
 ) -> ReportResult:
     """Read the logs and count (contract §4).
 
-    warn: gets each warning as one line, notes begin with ``note: ``. progress: gets the bytes that were read,
+    warn: gets each warning as one line; notes begin with ``note: ``, and ``error: `` begins what makes the
+    status 2. progress: gets the bytes that were read,
     and how many there are or None, at every block. now: epoch seconds, for words like "yesterday" and for the
     year of stamps without one.
     Raises TimeError and UsageError for options that cannot be followed; inputs that cannot be read are

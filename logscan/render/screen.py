@@ -148,9 +148,10 @@ class Bar:
             self._shown.update(self._task, completed=done, total=total)
 
     def warn(self, text: str) -> None:
-        """A warning on a line of its own, above the bar; a text that begins with ``note: `` is none."""
-        note = text.startswith("note: ")
-        text = text.removeprefix("note: ") if note else f"warning: {text.removeprefix('warning: ')}"
+        """A warning on a line of its own, above the bar. Texts that begin with ``note: `` or ``error: `` are
+        none: what is no error says so, and an error needs no word for it."""
+        kind, _, rest = text.partition(": ")
+        text = rest if kind in ("note", "error") else f"warning: {text.removeprefix('warning: ')}"
         if self._shown is None:
             notice(text)
         else:

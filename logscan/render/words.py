@@ -106,6 +106,8 @@ def days(window: Mapping[str, Any]) -> str:
         return start or end
     if len(end) > 10 and end[:10] == start[:10]:
         return f"{start} to {end[11:]}"
+    if len(start) > 10 and end == start[:10]:
+        return f"from {start}"
     return start if start == end else f"{start} to {end}"
 
 
