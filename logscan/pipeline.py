@@ -482,10 +482,9 @@ def run_report(
 ) -> ReportResult:
     """Read the logs and count (contract §4).
 
-    warn: gets each warning as one line; notes begin with ``note: ``, and ``error: `` begins what makes the
-    status 2. progress: gets the bytes that were read,
-    and how many there are or None, at every block. now: epoch seconds, for words like "yesterday" and for the
-    year of stamps without one.
+    warn: gets each warning as one line; notes begin with ``note: ``, inputs that could not be read as mail
+    logs with ``error: ``. progress: gets the bytes that were read, and how many there are or None, at every
+    block. now: epoch seconds, for words like "yesterday" and for the year of stamps without one.
     Raises TimeError and UsageError for options that cannot be followed; inputs that cannot be read are
     warnings and status 2.
     """

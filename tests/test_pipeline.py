@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from small_logs import NOW, Log, epoch, real, write
 
+from logscan.cli import main
 from logscan.errors import TimeError, UsageError
 from logscan.pipeline import Options, read_messages, run_report
 from logscan.render import json as as_json
@@ -349,6 +350,17 @@ def test_a_host_that_is_not_in_the_input(tmp_path: Path) -> None:
     doc, status, said = report(two_days().write(tmp_path / "maillog"), hosts=["mx9"])
     assert (outbound(doc), doc["hosts"], status) == ((0, 0, 0, 0, 0), [], 0)
     assert said == ["--host mx9: no line of it in the input, which has mx"]
+
+
+def test_the_command_line_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = real("down_accept", tmp_path)
+    assert main(["report", str(path), str(tmp_path / "nothing"), "--check"]) == 2
+    out, err = capsys.readouterr()
+    assert out.startswith("mx 20") and "6 milter errors, 1 fault, 0.0 % of 6 signed" in out
+    assert err == f"logscan: {tmp_path / 'nothing'}: no such file\n"
+    assert main(["report", str(path), "--check"]) == 1
+    assert main(["export", str(path), "--output", str(tmp_path / "out.csv")]) == 0
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 7
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_without_hosts_the_verdict_begins_with_the_day() -> None:
     [
         (docs.at("00:00:00"), docs.at("00:00:00", "2026-11-25"), "2026-11-23 to 2026-11-24"),
         (docs.at("14:00:00"), docs.at("16:30:00"), "2026-11-23 14:00 to 16:30"),
-        (docs.at("14:00:00"), None, "2026-11-23 14:00 to 2026-11-23"),
+        (docs.at("14:00:00"), None, "from 2026-11-23 14:00"),
         (None, None, "2026-11-23"),
     ],
 )
