@@ -169,9 +169,7 @@ def _direction(case: Case, ours: set[bytes]) -> str:
         # Refused at MAIL, before any recipient: our own host and a sender of ours is all that can be known.
         if case.near and (not ours or case.domain in ours):
             return "outbound"
-    elif outside and case.domain in ours and not case.maybe_refused:
-        return "outbound"
-    elif outside and case.near:
+    elif (outside and case.domain in ours and not case.maybe_refused) or (outside and case.near):
         return "outbound"
     if case.seen or case.local:
         return "inbound"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from logscan.correlate.state import SMTPD, MADE, PICKUP, Leg, text
+from logscan.correlate.state import MADE, PICKUP, SMTPD, Leg, text
 from logscan.findings import Verdict, sender_of
 from logscan.model import Message
 from logscan.parse.postfix import client_fields
@@ -68,7 +68,9 @@ def _verified(legs: list[Leg]) -> list[tuple[str | None, str | None, str]]:
             rows += [(text(d), text(s), text(r)) for d, s, r in found]
     if rows:
         return rows[:20]
-    return [(None, None, "pass") for leg in legs for w in leg.words or () if w.kind == "verify-ok"][:1]
+    if any(w.kind == "verify-ok" for leg in legs for w in leg.words or ()):
+        rows.append((None, None, "pass"))
+    return rows
 
 
 def _milter(legs: list[Leg], verdict: Verdict) -> str | None:

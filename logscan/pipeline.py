@@ -119,13 +119,12 @@ class Run:
         if self.domains and (sender_of(legs) or b"").rpartition(b"@")[2].lower() not in self.domains:
             return
         case = examine(legs)
-        for leg in legs:
-            if leg.failure is not None and case.outcome != "signed":
-                leg.failure.fault.messages_hit += 1
-                break
-            if leg.fault is not None:
-                leg.fault.messages_hit += 1
-                break
+        if case.outcome != "signed":
+            for leg in legs:
+                fault = leg.failure.fault if leg.failure is not None else leg.fault
+                if fault is not None:
+                    fault.messages_hit += 1
+                    break
         if self.tally is not None:
             self.tally.add(self.hour(first.first), case, legs, self.known)
             if case.outcome == "signed":

@@ -96,6 +96,8 @@ def _slow(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
         state.not_understood["opendkim"] += 1
         return
     shape = match.shape
+    if shape.kind == "restart":
+        origin.host.run.down = True  # AutoRestart says itself that the child is gone
     if shape.kind in ("startup", "shutdown", "reload"):
         _life(state, origin, shape.name, line)
         return
@@ -138,6 +140,9 @@ def _life(state: State, origin: Origin, name: str, line: bytes) -> None:
     """A start, a stop or a reload begins a span with settings of its own."""
     host = origin.host
     if name.startswith("started"):
+        if host.run.seen and not host.run.down and host.run.troubled:
+            # It starts though it never stopped, and Postfix lost it meanwhile: it died without a word.
+            state.fault(host, "opendkim-crashed", b"", "error", line)
         host.run = state.new_run(host.name, started=True)
         state.fault(host, "opendkim-started", b"", "info", line)
         stopped = state.faults.get((host.name, "opendkim-stopped", b""))

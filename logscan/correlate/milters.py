@@ -7,7 +7,6 @@ pid and the order of lines attribute them exactly (catalogue of Postfix, section
 from __future__ import annotations
 
 from logscan.correlate.state import Failure, Leg, Origin, State
-from logscan.model import Fault
 from logscan.parse.postfix_lines import LINES, milter_reason
 
 # The milter was asked about the message itself, so cleanup's warning belongs to the message-id it logged last.
@@ -96,6 +95,7 @@ def _lost_before(origin: Origin, endpoint: bytes) -> bool:
 def _event(state: State, origin: Origin, reason: str, endpoint: bytes, line: bytes, payload: bytes) -> Failure:
     fault = state.fault(origin.host, KIND_OF_REASON.get(reason, "milter-protocol"), endpoint, "error", line)
     fault.ongoing = True
+    origin.host.run.troubled = True
     origin.host.outages[endpoint + b"\0" + fault.kind.encode()] = fault
     return Failure(reason, endpoint, fault, payload)
 

@@ -6,8 +6,6 @@ middle (catalogue of Postfix, section g).
 
 from __future__ import annotations
 
-import re
-
 from logscan.correlate import milters
 from logscan.correlate.state import (
     BOUNCED,
@@ -28,7 +26,6 @@ from logscan.correlate.state import (
     Leg,
     Origin,
     Refusal,
-    Space,
     State,
     Word,
 )
@@ -49,6 +46,7 @@ SUBMISSION = frozenset({b"submission", b"submissions", b"smtps"})
 # First words of lines that say nothing about a message, per daemon: left after one look.
 _TLS = (b"Anonymous", b"Untrusted", b"Trusted", b"Verified", b"SSL_accept", b"SSL_connect", b"certificate")
 _SMTPD_NOISE = frozenset({*_TLS, b"statistics:", b"improper", b"discarding", b"setting", b"initializing", b"table"})
+_SMTP_TALK = (b"host ", b"lost connection with ", b"conversation with ", b"passing <", b"enabling ")
 _SMTP_NOISE = frozenset({*_TLS, b"connect", b"TLSRPT:", b"table", b"setting", b"initializing", b"discarding"})
 
 
@@ -299,7 +297,9 @@ def _named(state: State, origin: Origin, queue_id: bytes) -> Leg | None:
     leg = space.legs.get(queue_id)
     if leg is None:
         leg = space.closed.get(queue_id)
-        if leg is None or leg.end != REFUSED or leg.active is not None or leg.message_id is not None:
+        # cleanup may name a leg after smtpd gave it up: refused by the milter, or left by its client.
+        gone = leg is not None and leg.end in (REFUSED, VANISHED, DISCARDED)
+        if leg is None or not gone or leg.active is not None or leg.message_id is not None:
             leg = _other_host(state, origin, queue_id) or open_leg(state, space, queue_id, MADE, b"", origin.program)
     elif leg.active is not None:
         # cleanup has finished with a queued leg for good, so the ID has come back and the end was lost.
@@ -368,6 +368,9 @@ def _milter_action(state: State, origin: Origin, leg: Leg, rest: bytes) -> None:
         return
     if action["action"] == b"hold":
         leg.held = True
+        if action["sender"] is not None:
+            # A held mail has no line of qmgr: this is where its sender and first recipient stand.
+            leg.refusal = Refusal(action["stage"], action["text"], action["sender"], action["recipient"])
     elif action["action"] == b"discard":
         end_leg(state, leg, DISCARDED)
     elif action["stage"] != b"RCPT":
@@ -456,9 +459,8 @@ def delivery(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
         known(state, payload)
     elif word in _SMTP_NOISE or word[-1:] != b":":
         return
-    elif not rest.startswith((b"host ", b"lost connection with ", b"conversation with ", b"passing <", b"enabling ")):
-        if not QUEUED_AS.search(rest):
-            known(state, payload)
+    elif not rest.startswith(_SMTP_TALK) and not QUEUED_AS.search(rest):
+        known(state, payload)
 
 
 def _delivery(state: State, origin: Origin, queue_id: bytes, rest: bytes, payload: bytes) -> None:
@@ -541,8 +543,7 @@ def _follow(origin: Origin, leg: Leg, relay: bytes, told: bytes) -> bool:
 
 def bounce(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     """`<parent>: sender non-delivery notification: <child>`: the child is a message of its own."""
-    word, _, rest = payload.partition(b" ")
-    if b"notification: " not in rest:
+    if b"notification: " not in payload.partition(b" ")[2]:
         known(state, payload)
 
 

@@ -8,6 +8,7 @@ open any more, the message goes to the sink.
 from __future__ import annotations
 
 import re
+
 from logscan.correlate.state import (
     AGED,
     GRACE,
@@ -27,9 +28,9 @@ from logscan.correlate.state import (
     State,
     Waiting,
 )
+from logscan.parse import lines
 
-# Short form: 5 hex digits of microseconds and the inode; long form: base 52 with one `z` before the inode.
-QUEUE_ID = re.compile(rb"[0-9A-F]{6,21}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-y]{10,}z[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-y]+")
+QUEUE_ID = re.compile(lines.QUEUE_ID)
 SWEEP_EVERY = 600
 SCAN_GAP = 2  # seconds without a try: pickup's scan of the maildrop is over
 
