@@ -14,7 +14,6 @@ from datetime import date, tzinfo
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import logscan
 from logscan.pipeline import Job, Options, collected, report_of
 
 if TYPE_CHECKING:
@@ -174,7 +173,3 @@ def _conclude(job: Job, said: list[str]) -> None:
     for text in said:
         if not text.startswith("note: "):
             warnings.warn(text, LogscanWarning, stacklevel=3)
-
-
-# Importing the engine has put its module of the same name there.
-vars(logscan)["messages"] = messages

@@ -18,7 +18,7 @@ from logscan.correlate.state import LOST, Leg, State, text
 from logscan.correlate.transit import close_all
 from logscan.errors import SourceError
 from logscan.findings import Case, Knowledge, examine, is_mail, resolve, sender_of
-from logscan.messages import build_message
+from logscan.message_fields import build_message
 from logscan.model import Message, SourceInfo, Window
 from logscan.opendkim_conf import OpenDkimConf, read_conf
 from logscan.parse.header import parse

@@ -198,7 +198,6 @@ def test_a_line_in_two_logs_counts_once(tmp_path: Path) -> None:
     assert firsts == {"mail.log": "2026-11-23T10:00:00+00:00", "mail.warn": "2026-11-23T11:00:00+00:00"}
 
 
-@pytest.mark.xfail(strict=True, reason="logs that share one second alone are not taken to overlap")
 def test_a_line_in_two_logs_counts_once_in_the_first_second(tmp_path: Path) -> None:
     log = Log()
     log.mail("2026-11-23 10:00:00", signed=False, failed="inet:127.0.0.1:8891")

@@ -38,7 +38,8 @@ def opendkim(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     """Any line of OpenDKIM."""
     host = origin.host
     run = host.run
-    run.seen = True
+    if payload[:15] != b"OpenDKIM Filter":  # a start that fails does not show a daemon at work
+        run.seen = True
     queue_id, _, said = payload.partition(b": ")
     word = _SAID.get(said)
     if word is None:
@@ -140,10 +141,14 @@ def _life(state: State, origin: Origin, name: str, line: bytes) -> None:
     """A start, a stop or a reload begins a span with settings of its own."""
     host = origin.host
     if name.startswith("started"):
-        if host.run.seen and not host.run.down and host.run.troubled:
-            # It starts though it never stopped, and Postfix lost it meanwhile: it died without a word.
+        before = host.run
+        # It starts though it never stopped. If Postfix lost it, now or at an open session's next mail, it died
+        # without a word; if not, this may be a second OpenDKIM beside the first.
+        unclean = before.seen and not before.down
+        if unclean and before.troubled:
             state.fault(host, "opendkim-crashed", b"", "error", line)
         host.run = state.new_run(host.name, started=True)
+        host.run.unclean = unclean and not before.troubled
         state.fault(host, "opendkim-started", b"", "info", line)
         stopped = state.faults.get((host.name, "opendkim-stopped", b""))
         if stopped is not None:

@@ -7,8 +7,8 @@ through `header.parse`.
 
 from __future__ import annotations
 
-from logscan.correlate import daemon, postfix
-from logscan.correlate.state import Handler, Host, Origin, State
+from logscan.correlate import daemon, gaps, postfix
+from logscan.correlate.state import Host, Origin, State
 from logscan.correlate.transit import advance
 from logscan.parse.header import Header, guess_daemon, parse, repeated_bsd, unrepeat
 from logscan.parse.stamps import Clock
@@ -194,8 +194,8 @@ def make_origin(state: State, host: Host, program: bytes, pid: bytes, payload: b
     elif program.startswith(b"postfix") and guess_daemon(payload) is not None:
         # RFC 5424 cut the name at the slash: every line has to be guessed by its shape.
         return Origin(host, program, pid, b"", state.space(host, program), guessed)
-    elif program in GAP_HANDLERS:
-        return Origin(host, program, pid, program, None, GAP_HANDLERS[program])
+    elif program in gaps.HANDLERS:
+        return Origin(host, program, pid, program, None, gaps.HANDLERS[program])
     return Origin(host, program, pid, name, None, foreign)
 
 
@@ -218,6 +218,3 @@ def foreign(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
         daemon.opendkim(state, origin, payload, line)
         return
     state.foreign_lines += 1
-
-
-GAP_HANDLERS: dict[bytes, Handler] = {}

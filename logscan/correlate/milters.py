@@ -95,7 +95,11 @@ def _lost_before(origin: Origin, endpoint: bytes) -> bool:
 def _event(state: State, origin: Origin, reason: str, endpoint: bytes, line: bytes, payload: bytes) -> Failure:
     fault = state.fault(origin.host, KIND_OF_REASON.get(reason, "milter-protocol"), endpoint, "error", line)
     fault.ongoing = True
-    origin.host.run.troubled = True
+    run = origin.host.run
+    run.troubled = True
+    if run.unclean and reason == "connection-lost":
+        run.unclean = False
+        state.fault(origin.host, "opendkim-crashed", b"", "error", line)
     origin.host.outages[endpoint + b"\0" + fault.kind.encode()] = fault
     return Failure(reason, endpoint, fault, payload)
 

@@ -67,7 +67,7 @@ class Run:
     signature or a good verification, so SyslogSuccess is on and silence means something. down: it had stopped.
     """
 
-    __slots__ = ("down", "host", "number", "seen", "ssl_lines", "started", "success", "troubled")
+    __slots__ = ("down", "host", "number", "seen", "ssl_lines", "started", "success", "troubled", "unclean")
 
     def __init__(self, host: bytes, number: int, *, started: bool = False, down: bool = False) -> None:
         self.host = host
@@ -77,6 +77,7 @@ class Run:
         self.down = down
         self.success = False
         self.troubled = False  # Postfix failed at a milter meanwhile
+        self.unclean = False  # it began with a start that no stop preceded
         self.ssl_lines = False  # this build writes an SSL line for every signature that it looks at
 
 

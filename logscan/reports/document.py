@@ -9,7 +9,7 @@ from typing import Any
 
 from logscan.correlate.state import State, text
 from logscan.findings import Knowledge
-from logscan.messages import build_message
+from logscan.message_fields import build_message
 from logscan.model import INBOUND_OUTCOMES, OUTBOUND_OUTCOMES, SEVERITIES, Fault, SourceInfo, Window
 from logscan.render.message import fault_dict, iso, message_dict
 from logscan.tally import Tally

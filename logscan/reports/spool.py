@@ -9,7 +9,7 @@ from typing import Any
 
 from logscan.correlate.state import Leg, State
 from logscan.findings import Case, Knowledge, resolve
-from logscan.messages import build_message
+from logscan.message_fields import build_message
 from logscan.model import Message
 
 # Pickled together: the names of the classes are written once a batch.

@@ -271,7 +271,7 @@ def _overlapping(placed: list[tuple[int, PlannedSource]]) -> list[list[PlannedSo
     groups: list[list[PlannedSource]] = []
     for begin, source in placed:
         group = groups[-1] if groups else []
-        if any(other.family != source.family and (other.upper or 0) > begin for other in group):
+        if any(other.family != source.family and (other.upper or 0) >= begin for other in group):
             group.append(source)
         else:
             groups.append([source])

@@ -190,7 +190,7 @@ def test_files_of_one_family_in_a_group_are_one_chain(logs: Path) -> None:
 def test_two_hosts_logs_overlap(tmp_path: Path) -> None:
     one = write(tmp_path / "a" / "maillog", "Nov 22 03:00:00", "Nov 23 03:00:00", host="a")
     two = write(tmp_path / "b" / "maillog", "Nov 22 04:00:00", "Nov 23 02:00:00", host="b")
-    three = write(tmp_path / "c" / "maillog", "Nov 23 03:00:00", "Nov 23 05:00:00", host="c")
+    three = write(tmp_path / "c" / "maillog", "Nov 23 03:00:01", "Nov 23 05:00:00", host="c")
     assert [len(group) for group in planned(three, one, two).groups] == [2, 1]
 
 
