@@ -19,7 +19,7 @@ Advice = tuple[str, str]  # (meaning, fix)
 MEANING_LENGTH = 200
 FIX_LENGTH = 300
 _SHOWN = 60  # characters of a subject in a sentence
-_QUOTED = 90  # characters of a subject in a command; what is longer is too long to show, and no command is half
+_QUOTED = 70  # characters of a subject in a command; a longer one is left out, never cut
 
 JOURNAL = "journalctl -u opendkim -n 50"
 CHECK = "opendkim -n -x /etc/opendkim.conf"
@@ -29,6 +29,7 @@ RELOAD = "systemctl reload opendkim"
 _DATASET = re.compile(r"(?:re)?file:(/.*)\Z")
 _INET = re.compile(r"inet6?:(?P<host>\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z.-]+):(?P<port>[0-9]{1,5})\Z")
 _UNIX = re.compile(r"(?:unix|local):(?P<path>.+)\Z")
+_PLAIN_PATH = re.compile(r"/[0-9A-Za-z_./-]{1,60}\Z")
 _CONN = re.compile(r"inet6?:(?P<port>[0-9]{1,5})(?:@.*)?\Z")
 _KEY_NAME = re.compile(r"(?P<selector>[0-9A-Za-z_.-]{1,60}?)\._domainkey\.(?P<domain>[0-9A-Za-z.-]{1,60})\Z")
 _DOMAIN = re.compile(r"(?=.{1,50}\Z)[0-9A-Za-z_](?:[0-9A-Za-z_-]*[0-9A-Za-z_])?(?:\.[0-9A-Za-z_-]+)+\Z")
@@ -42,7 +43,15 @@ def advise(fault: Fault) -> Advice:
     Returns (meaning, fix); ("", "") for a kind that is not known. Nothing is raised, whatever subject and lines.
     """
     write = _FAULTS.get(fault.kind)
-    return write(_Facts(fault)) if write is not None else ("", "")
+    if write is None:
+        return "", ""
+    facts = _Facts(fault)
+    meaning, fix = write(facts)
+    if len(meaning) > MEANING_LENGTH or len(fix) > FIX_LENGTH:
+        # Half a command is worse than one without the name.
+        facts.take("")
+        meaning, fix = write(facts)
+    return meaning, fix
 
 
 class _Facts:
@@ -50,11 +59,15 @@ class _Facts:
 
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
-        self.subject = fault.subject
-        self.name = _shown(fault.subject)
-        self.path = _argument(fault.subject)
+        self.take(fault.subject)
         self.said = fault.lines[-1].decode("utf-8", "backslashreplace").rstrip(" ]") if fault.lines else ""
         self.cause = self.said.rpartition(": ")[2]
+
+    def take(self, subject: str) -> None:
+        """Speak of this subject."""
+        self.subject = subject
+        self.name = _shown(subject)
+        self.path = _argument(subject)
 
     def says(self, *words: str) -> bool:
         """True when the line holds one of these."""
@@ -117,12 +130,14 @@ def _socket_line(endpoint: str) -> str:
         return f"Socket inet:{inet['port']}@{inet['host']}" if len(inet["host"]) <= 40 else ""
     unix = _UNIX.match(endpoint)
     path = _queue_path(unix["path"]) if unix is not None else ""
-    return f"Socket local:{path}" if path and path.isprintable() and " " not in path and len(path) <= 80 else ""
+    return f"Socket local:{path}" if _PLAIN_PATH.match(path) else ""
 
 
 def _queue_path(path: str) -> str:
-    """Where a socket's path of main.cf is: below the queue directory, and for a chrooted smtpd an absolute one too."""
-    return "/var/spool/postfix/" + path.lstrip("/")
+    """Where a socket's path of main.cf is: a relative one is below the queue directory, an absolute one as well for
+    a smtpd that runs chrooted (Debian's does), and else where it says.
+    """
+    return path if path.startswith("/") else "/var/spool/postfix/" + path
 
 
 def _unreachable(facts: _Facts) -> Advice:
@@ -144,13 +159,19 @@ def _no_connection(endpoint: str, cause: str) -> Advice:
             f" {JOURNAL}",
         )
     if "no such file" in cause:
+        meaning = f"There is no socket {name} where Postfix looks: OpenDKIM is down, or it is elsewhere"
+        if path == "PATH" or (unix is not None and not unix["path"].startswith("/")):
+            return f"{meaning}.", f"systemctl status opendkim; ls -l {path}. {both} If it does not start: {JOURNAL}"
         return (
-            f"There is no socket {name} where Postfix looks: OpenDKIM is down, or smtpd runs chrooted below"
-            " /var/spool/postfix.",
-            f"systemctl status opendkim; ls -l {path}. {both} If it does not start: {JOURNAL}",
+            f"{meaning} for a chrooted smtpd.",
+            f"ls -l {path}. If it is there, smtpd is chrooted: smtpd_milters = unix:opendkim/opendkim.sock and `Socket"
+            f" local:/var/spool/postfix/opendkim/opendkim.sock`. If not: systemctl status opendkim; {JOURNAL}",
         )
     if "permission denied" in cause or "operation not permitted" in cause:
-        fix = f"usermod -aG opendkim postfix; set `UMask 007` in opendkim.conf; namei -l {path}; restart both."
+        fix = (
+            f"namei -l {path}; usermod -aG opendkim postfix; set `UMask 007` in opendkim.conf;"
+            " systemctl restart opendkim postfix"
+        )
         if unix is None:
             fix = f"See what forbids it (SELinux: ausearch -m avc -ts recent); {_who_listens(endpoint)}"
         return f"Postfix may not open {name}: the socket or a directory above it is closed to user postfix.", fix
@@ -214,7 +235,7 @@ def _protocol(facts: _Facts) -> Advice:
     if facts.says("needs transport:endpoint", "invalid transport name"):
         return (
             f"{name} in main.cf is no endpoint, so Postfix asks no milter.",
-            "Write smtpd_milters = inet:127.0.0.1:8891 (or unix:opendkim/opendkim.sock) in main.cf, then postfix reload",
+            "Write smtpd_milters = inet:127.0.0.1:8891 (or unix:opendkim/opendkim.sock) in main.cf; postfix reload",
         )
     if facts.says("protocol information", "no protocol version", "protocol version"):
         return (
@@ -224,7 +245,7 @@ def _protocol(facts: _Facts) -> Advice:
     if facts.says("unrecognized default action"):
         return (
             f"milter_default_action in main.cf has a value that Postfix does not know ({name}).",
-            "postconf -e milter_default_action=tempfail; postfix reload. Others: accept, reject, quarantine, shutdown.",
+            "postconf -e milter_default_action=tempfail; postfix reload. Or accept, reject, quarantine, shutdown.",
         )
     if facts.says("send milters", "receive milters", "milter receive failed"):
         return (
@@ -339,12 +360,12 @@ def _config(facts: _Facts) -> Advice:
     check = f"opendkim -n -x {path}"
     line = facts.number(": configuration error at line ")
     if line is not None:
-        reason = next((text for word, text in _CONFIG_REASONS.items() if word in facts.said), facts.cause)
+        reason = next((text for word, text in _CONFIG_REASONS.items() if word in facts.said), _cut(facts.cause, 60))
         if not line:
-            return f"OpenDKIM cannot read {file}: {_cut(reason, 60)}.", f"ls -l {path}; {check}; {RESTART}"
+            return f"OpenDKIM cannot read {file}: {reason}.", f"ls -l {path}; {check}; {RESTART}"
         return (
-            f"{file} is wrong at line {line}: {_cut(reason, 80)}. OpenDKIM does not start or keeps its old settings.",
-            f"sed -n {line}p {path}; correct that line; {check}; {RESTART}",
+            f"{file} is wrong at line {line}: {reason}.",
+            f"sed -n {line}p {path} shows the line; correct it; {check}; {RESTART}. Until then OpenDKIM does not start.",
         )
     if facts.says("symbol 'i' not available"):
         return (
@@ -359,14 +380,11 @@ def _config(facts: _Facts) -> Advice:
             "Postfix and OpenDKIM do not agree on what the milter may do.",
             "postconf -e milter_protocol=6; postfix reload",
         )
-    if facts.says(" hook() failed", "_hook() failed"):
+    if facts.says("_hook() failed"):
         return (
             "A Lua script of OpenDKIM failed, and the mail was deferred.",
             f"grep -i PolicyScript /etc/opendkim.conf; correct the script that the line names; {RELOAD}",
         )
-    option = next(
-        (word for start, end in _OPTIONS for word in [facts.after(start, end)] if word and word in facts.said), ""
-    )
     if facts.says("fatal: "):
         return (
             f"Postfix cannot use its milter settings: {_cut(facts.after('fatal: '), 100)}",
@@ -377,21 +395,33 @@ def _config(facts: _Facts) -> Advice:
             f"{file} has settings that have no effect any more: {_cut(facts.cause, 80)}",
             f"Remove or rename them in {path}; {check}",
         )
-    if option and option.isascii():
-        return f"A setting in {file} cannot be used: {_shown(option)}.", f"grep -n -i {shlex.quote(_cut(option, 40))}" + (
-            f" {path}; correct it; {check}; {RESTART}"
+    for words, option, values in _VALUES:
+        if facts.says(words):
+            return (
+                f"{option} in {file} has a value that OpenDKIM does not know: {_cut(facts.cause, 60)}.",
+                f"grep -n -i {option} {path}; it can be {values}; {check}; {RESTART}",
+            )
+    found = _OPTION.search(facts.cause)
+    if found is not None:
+        option = found[1] or found[2]
+        return (
+            f"{option} in {file} cannot be used: {_cut(facts.cause, 80)}.",
+            f"grep -n -i {shlex.quote(option)} {path}; correct it; {check}; {RESTART}",
         )
-    about = f": {_cut(facts.cause, 100)}" if facts.cause else ""
-    return f"A setting in {file} cannot be used{about}", f"{check}; correct {path}; {RESTART}"
+    about = f": {_cut(facts.cause, 80)}" if facts.cause else ""
+    return f"A setting in {file} cannot be used{about}.", f"{check}; correct {path}; {RESTART}"
 
 
-# A setting's name in the line, between these.
-_OPTIONS = (
-    ("use of ", " requires"),
-    ('required parameter "', '"'),
-    ('illegal value for "', '"'),
-    ("value for ", "\n"),
-    ("data set type for ", "\n"),
+# A setting's name in the text of an error.
+_OPTION = re.compile(
+    r'(?:use of |required parameter "|illegal value for "|value for |data set type for )(\w{1,40})|(\w{1,40}) requires'
+)
+_VALUES = (
+    ("unknown signing algorithm", "SignatureAlgorithm", "rsa-sha256, since 2.11 ed25519-sha256"),
+    ("unknown canonicalization", "Canonicalization", "simple or relaxed, or two of them as header/body"),
+    ("unknown mode", "Mode", "s, v or sv"),
+    ("unknown key action", "BogusKey", "none, neutral or fail (UnprotectedKey too)"),
+    ("unknown ATPS hash", "ATPSHashAlgorithm", "sha1, sha256 or none"),
 )
 
 
@@ -463,7 +493,7 @@ def _dataset(facts: _Facts) -> Advice:
             "Write refile:/path or file:/path in /etc/opendkim.conf; opendkim -V lists what it was built with",
         )
     if facts.says("regular expression"):
-        return f"{name} has a pattern that cannot be used.", f"Only * is a wildcard: grep -n '[][()|?+]' {path}; {RESTART}"
+        return f"{name} has a pattern that cannot be used.", f"Only * is a wildcard there; correct {path}; {RESTART}"
     if facts.says("LDAP", "SQL", "ldap:", "ldaps:", "dsn:"):
         return (
             f"The LDAP or SQL server of {name} could not be used.",
@@ -496,7 +526,10 @@ def _socket(facts: _Facts) -> Advice:
     if facts.says("is not a UNIX domain socket"):
         return f"{name} is a file, not a socket, so OpenDKIM does not start.", f"ls -l {word}; move it away; {RESTART}"
     if facts.says("too long"):
-        return f"The path {name} is too long for a socket.", f"Take a short one: Socket local:/run/opendkim/opendkim.sock; {RESTART}"
+        return (
+            f"The path {name} is too long for a socket.",
+            f"Take a short one: `Socket local:/run/opendkim/opendkim.sock`; {RESTART}",
+        )
     if facts.says("Unknown host name", "numeric domain spec", "Unknown protocol", "Cannot assign requested address"):
         return (
             f"OpenDKIM did not start: {name} in Socket is no address of this machine.",
@@ -505,7 +538,8 @@ def _socket(facts: _Facts) -> Advice:
     if facts.says("port n", "unknown socket type", "must be specified", "missing", "as fd"):
         return (
             f"OpenDKIM did not start: Socket in opendkim.conf is missing or cannot be understood{_in(facts)}.",
-            f"Write `Socket inet:8891@127.0.0.1` (or local:/run/opendkim/opendkim.sock) in /etc/opendkim.conf; {RESTART}",
+            "Write `Socket inet:8891@127.0.0.1` (or local:/run/opendkim/opendkim.sock) in /etc/opendkim.conf;"
+            f" {RESTART}",
         )
     return (
         f"OpenDKIM could not open {name}, so it does not run.",
@@ -551,6 +585,8 @@ def _key_unreadable(facts: _Facts) -> Advice:
 def _key_insecure(facts: _Facts) -> Advice:
     key = facts.name or "The key"
     effect = "its mail was refused" if facts.fault.severity == "error" else "mail was signed all the same"
+    if facts.fault.severity == "error" and facts.subject.startswith("/"):
+        effect = "OpenDKIM does not start or reload"
     told = facts.after(": key data is not secure: ") or facts.said.rpartition(": ")[2]
     where = next((told.partition(end)[0] for end in _INSECURE if end in told), "")
     path = _argument(where or facts.subject)
@@ -568,7 +604,8 @@ def _key_insecure(facts: _Facts) -> Advice:
     if " is in group " in told and not where.startswith("/"):
         return (
             f"{key}: a directory above the key can be written by a group with other members; {effect}.",
-            f"namei -l {_argument(facts.subject, '/etc/dkimkeys')}; chmod g-w on the directory that shows w for its group",
+            f"namei -l {_argument(facts.subject, '/etc/dkimkeys')} shows which; take it from the group: chmod g-w"
+            " DIRECTORY",
         )
     if " is in group " in told:
         return (
@@ -578,7 +615,8 @@ def _key_insecure(facts: _Facts) -> Advice:
     if where and where != facts.subject and not where.endswith((".private", ".pem", ".key")):
         return (
             f"{key}: others than OpenDKIM can read or write {shown}; {effect}.",
-            f"If it is the key: chown opendkim:opendkim {path}; chmod 600 {path}. If it is a directory: chmod o-w {path}",
+            f"If it is the key: chown opendkim:opendkim {path}; chmod 600 {path}. If it is a directory: chmod o-w"
+            f" {path}",
         )
     return (
         f"{key}: {shown or 'the file'} can be read or written by others; {effect}.",
@@ -675,10 +713,11 @@ def _resource(facts: _Facts) -> Advice:
     if facts.says("Too many open files", "FD_SETSIZE", "accept()", "close-on-exec"):
         return (
             "OpenDKIM ran out of open files.",
-            f"systemctl edit opendkim: [Service] LimitNOFILE=8192; {RESTART}; count: ls /proc/$(pidof opendkim)/fd | wc -l",
+            f"systemctl edit opendkim, with the lines [Service] and LimitNOFILE=8192; {RESTART}. Count them:"
+            " ls /proc/$(pidof -s opendkim)/fd | wc -l",
         )
     if facts.says("No space left", "Disk quota"):
-        return "A disk is full, so OpenDKIM cannot write its working files.", "df -h /tmp /var /run; df -i; free space there"
+        return "A disk is full, so OpenDKIM cannot write its working files.", "df -h; df -i; make room on /tmp and /var"
     if facts.says("temporary file", "mkstemp()"):
         path = _argument(facts.subject, "/tmp")
         return (
@@ -698,7 +737,7 @@ def _resource(facts: _Facts) -> Advice:
     if facts.says("thread", "LAUNCH_WORKER", "fork()", "popen()", "start_session"):
         return (
             "OpenDKIM could not start another thread or process.",
-            f"systemctl edit opendkim: [Service] TasksMax=infinity; free -m; {RESTART}",
+            f"systemctl edit opendkim, with the lines [Service] and TasksMax=infinity; free -m; {RESTART}",
         )
     if facts.says("malloc", "allocate", "strdup", "dstring", "requeueing", "BIO_new"):
         return (
@@ -747,8 +786,8 @@ def _log_gap(facts: _Facts) -> Advice:
         unit = shlex.quote(facts.subject) if re.fullmatch(r"[0-9A-Za-z_.@-]{1,60}", facts.subject) else "opendkim"
         return (
             f"systemd-journald dropped lines of {facts.name or 'a service'} (rate limit): {lost}.",
-            f"systemctl edit {unit}: [Service] LogRateLimitIntervalSec=0; before systemd 240: RateLimitInterval=0 in"
-            " journald.conf, systemctl restart systemd-journald",
+            f"systemctl edit {unit}, with the lines [Service] and LogRateLimitIntervalSec=0; restart it. Before systemd"
+            " 240: RateLimitIntervalSec=0 in journald.conf; systemctl restart systemd-journald",
         )
     if facts.says("Forwarding to syslog missed"):
         return (

@@ -32,6 +32,7 @@ SUBMISSION = frozenset({b"submission", b"submissions", b"smtps"})
 LOCAL_DAEMONS = frozenset({b"local", b"virtual", b"lmtp", b"pipe"})
 FRESH = 600  # a mail whose headers came this short before the log's end is still on its way in
 MAX_DOMAINS = 8
+SIGNED_CACHE = 10_000
 
 
 class Case(NamedTuple):
@@ -52,6 +53,9 @@ class Case(NamedTuple):
     seen: bool = False  # OpenDKIM verified it, or called its client not internal
     local: bool = False  # every delivery was local
     maybe_refused: bool = False  # refused before any recipient was known
+
+
+_signed: dict[tuple[bytes, bytes], Case] = {}
 
 
 class Verdict(NamedTuple):
@@ -77,9 +81,7 @@ def is_mail(legs: list[Leg], now: int) -> bool:
     for leg in legs:
         if leg.end == PROBE:
             return False
-        if leg.active is not None or leg.held or leg.end in (REFUSED, BOUNCED):
-            return True
-        if leg.end == DISCARDED:
+        if leg.active is not None or leg.held or leg.end in (REFUSED, BOUNCED, DISCARDED):
             return True
         if leg.end == OPEN and leg.message_id is not None and leg.kind != LOST and now - leg.last <= FRESH:
             return True
@@ -102,6 +104,10 @@ def sender_of(legs: list[Leg]) -> bytes | None:
 def examine(legs: list[Leg]) -> Case:
     """What the legs of one message say, first leg first."""
     first = legs[0]
+    if len(legs) == 1:
+        ordinary = _ordinary(first)
+        if ordinary is not None:
+            return ordinary
     host = first.space.host.name
     sender = sender_of(legs)
     domain = sender.rpartition(b"@")[2].lower() if sender else None
@@ -133,6 +139,29 @@ def examine(legs: list[Leg]) -> Case:
         host, domain, None, effect, outcome, reason, run, endpoint, checked, checked_reason,
         relayed, near, seen, local, nobody,
     )  # fmt: skip
+
+
+def _ordinary(leg: Leg) -> Case | None:
+    """The commonest message of all, by the shortest way: one leg, signed, sent, nothing odd about it.
+
+    The same answer as of the long way, for half of a healthy log's mail; None leaves it to that.
+    """
+    if leg.signatures is None or leg.active is None or leg.refusal is not None or leg.fault is not None:
+        return None
+    sender = active_sender(leg.active)
+    deliveries = leg.deliveries
+    if not sender or deliveries is None or leg.end == DISCARDED or leg.kind == MADE:
+        return None
+    for daemon, _, status, linked in deliveries.values():
+        if status != b"sent" or linked or daemon == b"discard":
+            return None
+    key = (leg.space.host.name, sender[sender.rfind(b"@") + 1 :].lower())
+    case = _signed.get(key)
+    if case is None:
+        if len(_signed) > SIGNED_CACHE:
+            _signed.clear()
+        case = _signed[key] = Case(key[0], key[1], "outbound", "sent", "signed")
+    return case
 
 
 def resolve(case: Case, known: Knowledge) -> Verdict:

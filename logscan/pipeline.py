@@ -193,7 +193,6 @@ def _no_collector() -> Iterator[None]:
     if not gc.isenabled():
         yield
         return
-    gc.collect()
     gc.freeze()
     gc.disable()
     try:
