@@ -265,7 +265,7 @@ def _start_failed(facts: _Facts) -> Advice:
     status = facts.number("exited with status ")
     if facts.says("no such user", "no such group"):
         return (
-            f"OpenDKIM did not start: UserID in opendkim.conf names {facts.name or 'an account'}, which does not exist.",
+            f"OpenDKIM did not start: there is no {facts.name or 'account'} as UserID in opendkim.conf says.",
             f"getent passwd opendkim; set `UserID opendkim` in /etc/opendkim.conf; {RESTART}",
         )
     if facts.says("can't write pid to"):
@@ -365,7 +365,7 @@ def _config(facts: _Facts) -> Advice:
             return f"OpenDKIM cannot read {file}: {reason}.", f"ls -l {path}; {check}; {RESTART}"
         return (
             f"{file} is wrong at line {line}: {reason}.",
-            f"sed -n {line}p {path} shows the line; correct it; {check}; {RESTART}. Until then OpenDKIM does not start.",
+            f"sed -n {line}p {path} shows the line; correct it; {check}; {RESTART}. OpenDKIM does not start so.",
         )
     if facts.says("symbol 'i' not available"):
         return (
@@ -965,8 +965,8 @@ REASONS: dict[tuple[str, str], tuple[str, str, str]] = {
     ("fail", "other"): (
         "detail is in the export",
         "The signature did not verify, for the reason in its detail.",
-        "logscan export --format jsonl --output - shows `detail` and `verified`; `LogResults yes` in opendkim.conf tells"
-        " more.",
+        "logscan export --format jsonl --output - shows `detail` and `verified`; `LogResults yes` in opendkim.conf"
+        " tells more.",
     ),
     ("undecided", "success-not-logged"): (
         "signatures are not logged",
@@ -977,14 +977,14 @@ REASONS: dict[tuple[str, str], tuple[str, str, str]] = {
     ("undecided", "opendkim-absent"): (
         "OpenDKIM logged nothing",
         "OpenDKIM logged nothing at that time: it is down, or its log goes elsewhere.",
-        "systemctl status opendkim. opendkim.conf needs `Syslog yes` and `SyslogSuccess yes`; if its log goes to another"
-        " file (SyslogFacility), give that to logscan too.",
+        "systemctl status opendkim. opendkim.conf needs `Syslog yes` and `SyslogSuccess yes`; if its log goes to"
+        " another file (SyslogFacility), give that to logscan too.",
     ),
     ("undecided", "log-gap"): (
         "lines are missing just there",
-        "Lines are missing from the log just there, so some messages cannot be judged.",
-        "Give logscan the whole log: rotated files too. If rsyslog or journald dropped lines, the log-gap fault says how"
-        " to stop that.",
+        "Lines are missing from the log, so some messages of that time cannot be judged.",
+        "Give logscan the whole log: rotated files too. If rsyslog or journald dropped lines, the log-gap fault says"
+        " how to stop that.",
     ),
     ("undecided", "in-transit"): (
         "no end seen yet",
@@ -1073,8 +1073,8 @@ def _let_it_be_seen(message: Message) -> str:
     if message.origin != "pickup":
         return ""
     return (
-        "Local mail reaches OpenDKIM only with `non_smtpd_milters = $smtpd_milters` in main.cf (postfix reload). If it is"
-        " there, `LogWhy yes` in opendkim.conf tells why it was not signed."
+        "Local mail reaches OpenDKIM only with `non_smtpd_milters = $smtpd_milters` in main.cf (postfix reload). If"
+        " it is there, `LogWhy yes` in opendkim.conf tells why it was not signed."
     )
 
 

@@ -7,6 +7,7 @@ and smtpd/smtpd.c (milter actions); docs: catalogue of formats in `postfix_lines
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # `to=<…>, {orig_to=<…>, }relay=…, {conn_use=…, }delay=…, delays=…, {tls=…, }dsn=…, status=… (`
 # Addresses are in external form since 3.5: a local part with blanks or `>` is quoted, so it cannot end early.
@@ -66,6 +67,7 @@ def is_local_client(opened: bytes, host: bytes) -> bool:
     return opened.startswith(b"client=") and is_private(opened[7:], host)
 
 
+@lru_cache(4096)  # a log has few relays and asks for each of them at every delivery
 def is_local_relay(relay: bytes, host: bytes) -> bool:
     """True when a delivery went to this host, loopback, a private address or a local socket: perhaps a filter."""
     return b"[" not in relay or relay.partition(b"[")[2].startswith(b"/") or is_private(relay, host)

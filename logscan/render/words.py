@@ -6,50 +6,18 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
+from logscan import advice
+
 DIRECTIONS = {"outbound": "outgoing", "inbound": "incoming", "bounce": "bounces", "unknown": "unknown"}
 
 # (outcome, reason): what to understand, in at most 30 characters: more is cut at 80 columns.
-REASONS = {
-    ("unsigned", "no-signing-table-match"): "From not in the SigningTable",
-    ("unsigned", "no-signing-domain"): "From domain not in Domain",
-    ("unsigned", "not-internal"): "client not in InternalHosts",
-    ("unsigned", "bad-from"): "no usable From in the mail",
-    ("unsigned", "silent"): "no word; LogWhy yes tells why",
-    ("unsigned", "other"): "detail is in the JSON report",
-    ("milter-error", "connect-refused"): "nobody listens on its socket",
-    ("milter-error", "connect-timeout"): "connection not taken in time",
-    ("milter-error", "socket-missing"): "its socket file is not there",
-    ("milter-error", "permission-denied"): "socket closed to Postfix",
-    ("milter-error", "reply-timeout"): "no answer in time",
-    ("milter-error", "connection-lost"): "milter went away during mail",
-    ("milter-error", "protocol"): "answers Postfix cannot follow",
-    ("milter-error", "key"): "OpenDKIM cannot use its key",
-    ("milter-error", "internal"): "OpenDKIM itself failed",
-    ("milter-error", "other-milter"): "another milter failed",
-    ("fail", "bad-signature"): "signature is wrong",
-    ("fail", "body-altered"): "body changed on its way",
-    ("fail", "key-not-found"): "no such key in DNS",
-    ("fail", "key-unusable"): "key in DNS cannot be used",
-    ("fail", "policy"): "refused by local policy",
-    ("fail", "other"): "detail is in the export",
-    ("undecided", "success-not-logged"): "signatures are not logged",
-    ("undecided", "opendkim-absent"): "OpenDKIM logged nothing",
-    ("undecided", "log-gap"): "lines are missing just there",
-    ("undecided", "in-transit"): "no end seen yet",
-}
+REASONS = {(outcome, reason): advice.brief(outcome, reason) for outcome, reason in advice.REASONS}
 
-# Undecided for a reason: the setting or the input that would tell.
+# Undecided for a reason: what that means, and the setting or the input that would tell.
 ADVICE = {
-    "success-not-logged": (
-        "OpenDKIM does not log its signatures here. Put `SyslogSuccess yes` into opendkim.conf and restart"
-        " it: then the log tells."
-    ),
-    "opendkim-absent": (
-        "OpenDKIM logged nothing here. See if it runs, if opendkim.conf has `Syslog yes` and"
-        " `SyslogSuccess yes`, and if its log goes to another file: then give that one too."
-    ),
-    "log-gap": "Lines are missing from the log: some messages cannot be judged.",
-    "in-transit": "Some messages were still on their way at the end of the log.",
+    reason: " ".join(advice.explain("outbound", outcome, reason))
+    for outcome, reason in advice.REASONS
+    if outcome == "undecided"
 }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
 
+from logscan.advice import advise
 from logscan.correlate.state import State, text
 from logscan.findings import Knowledge
 from logscan.message_fields import build_message
@@ -214,13 +215,6 @@ def _hour(at: int, zone: tzinfo) -> int:
 
 def _faults(state: State, tally: Tally, facts: Facts, hosts: list[str]) -> list[Fault]:
     """Faults of the window, errors first, then by time."""
-    try:
-        from logscan.advice import advise  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
-
-        def advise(fault: Fault) -> tuple[str, str]:
-            return "", ""
-
     faults = [
         fault
         for (host, _, _), fault in state.faults.items()
