@@ -448,11 +448,10 @@ def _keytable(facts: _Facts) -> Advice:
 def _entry(name: str) -> str:
     """A KeyTable line for a key's name, filled in as far as the name tells."""
     found = _KEY_NAME.match(name)
-    if found is None:
-        return f"`{_shown(name, 'NAME')} example.org:selector:/etc/dkimkeys/selector.private`"
+    if found is None or len(name) > 70:
+        plain = re.fullmatch(r"[0-9A-Za-z_.@-]{1,70}", name) is not None
+        return f"`{name if plain else 'NAME'} example.org:selector:/etc/dkimkeys/selector.private`"
     selector, domain = found["selector"], found["domain"]
-    if len(selector) + len(domain) > 50:
-        return f"`{_shown(name)} DOMAIN:SELECTOR:/etc/dkimkeys/SELECTOR.private`"
     return f"`{name} {domain}:{selector}:/etc/dkimkeys/{selector}.private`"
 
 

@@ -186,8 +186,8 @@ SAMPLES = [
 def test_advice_says_what_the_line_says(kind: str, subject: str, line: str, meaning_has: str, fix_has: str) -> None:
     meaning, fix = told(kind, subject, *([line] if line else []))
     assert any(part in meaning for part in meaning_has.split("|")), meaning
-    for part in fix_has.split("|") if "ss -ltnp | grep" not in fix_has else [fix_has.split("|S")[0]]:
-        assert part in fix, fix
+    for part in fix_has.replace(" | ", " \0 ").split("|"):
+        assert part.replace("\0", "|") in fix, fix
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -247,20 +247,19 @@ def shows_unquoted(text: str, evil: str) -> bool:
 def test_a_hostile_subject_stays_in_quotes_and_in_bounds(kind: str, subject: str) -> None:
     lines = {line for other, _, line, _, _ in SAMPLES if other == kind}
     for line in sorted(lines) + [subject, f"{subject}: key data is not secure: {subject} is not owned by x"]:
-        for text in told(kind, subject, line):
-            if "'" not in subject:
-                for evil in ("; rm", "; reboot", "$(reboot)", "`reboot`", "`id`"):
-                    assert evil not in subject or not shows_unquoted(text.partition(f": {subject[:20]}")[0], evil), text
-        fix = advise(fault(kind, subject, line))[1]
+        fix = told(kind, subject, line)[1]
         assert "\n" not in fix
         assert "\x1b" not in fix
+        for evil in ("; rm", "; reboot", "$(reboot)", "`reboot`", "`id`"):
+            assert evil not in subject or "'" in subject or not shows_unquoted(fix, evil), fix
 
 
 @pytest.mark.parametrize("path", ["/etc/x; rm -rf /", "/etc/it's; reboot '", "/etc/$(reboot)/`id`"])
 def test_a_path_is_one_word_for_the_shell(path: str) -> None:
     fix = told("key-unreadable", path, f"can't load key from {path}: Permission denied")[1]
     assert f"chmod 600 {shlex.quote(path)};" in fix
-    assert path in shlex.split(fix.replace(";", " ; ") if "'" in path and ";" not in path else fix.partition("; namei")[0])[-1]
+    chmod = fix.partition("; namei")[0].rpartition("; chmod")
+    assert shlex.split(chmod[1] + chmod[2]) == [";", "chmod", "600", path]
 
 
 @pytest.mark.parametrize("path", ["-R /", "relative/key", "/etc/a\nreboot\n", "/" + "a" * 5000])
