@@ -1,4 +1,4 @@
-# ruff: noqa: E501 (a line of a mail log is longer than a line of code may be, and is easier to compare whole)
+
 """Write a realistic mail log of any length, with the truth about every message counted beside it.
 
     python tests/bench/generate.py --lines 1000000 --seed 7 --form traditional --long-ids --hosts 2 \

@@ -1,4 +1,4 @@
-# ruff: noqa: E501 (a line of a mail log is longer than a line of code may be, and is easier to compare whole)
+
 """The world that the generated log speaks of: names, addresses, texts of remote servers. Values only.
 
 Names are of the reserved domains and the documentation networks; our own machines have private addresses.
