@@ -265,7 +265,7 @@ def _start_failed(facts: _Facts) -> Advice:
     status = facts.number("exited with status ")
     if facts.says("no such user", "no such group"):
         return (
-            f"OpenDKIM did not start: there is no {facts.name or 'account'} as UserID in opendkim.conf says.",
+            f"OpenDKIM did not start: there is no {facts.name or 'account'}, which UserID in opendkim.conf names.",
             f"getent passwd opendkim; set `UserID opendkim` in /etc/opendkim.conf; {RESTART}",
         )
     if facts.says("can't write pid to"):
@@ -316,6 +316,12 @@ def _stopped(facts: _Facts) -> Advice:
 
 
 def _crashed(facts: _Facts) -> Advice:
+    look = f"journalctl -k | grep -iE 'opendkim|out of memory'; {JOURNAL}"
+    if facts.says(" starting"):
+        return (
+            "OpenDKIM started though nothing says that it had stopped: it crashed or was killed before.",
+            f"{look}. To have it come back by itself: AutoRestart yes in opendkim.conf.",
+        )
     signal = facts.number("terminated with signal ")
     status = facts.number("exited with status ")
     if signal is not None:
@@ -325,8 +331,7 @@ def _crashed(facts: _Facts) -> Advice:
         how = f"status {status}" if status is not None else "it is not said how"
     return (
         f"OpenDKIM crashed ({how}) and was started again; the mail of that moment lost its milter.",
-        f"journalctl -k | grep -iE 'opendkim|out of memory'; {JOURNAL}. Look for table lines without a key name too:"
-        " they crash it.",
+        f"{look}. Look for SigningTable lines without a key name too: they crash it.",
     )
 
 
@@ -365,7 +370,7 @@ def _config(facts: _Facts) -> Advice:
             return f"OpenDKIM cannot read {file}: {reason}.", f"ls -l {path}; {check}; {RESTART}"
         return (
             f"{file} is wrong at line {line}: {reason}.",
-            f"sed -n {line}p {path} shows the line; correct it; {check}; {RESTART}. OpenDKIM does not start so.",
+            f"sed -n {line}p {path} shows the line; correct it; {check}; {RESTART}. It does not start before that.",
         )
     if facts.says("symbol 'i' not available"):
         return (
@@ -614,8 +619,8 @@ def _key_insecure(facts: _Facts) -> Advice:
     if where and where != facts.subject and not where.endswith((".private", ".pem", ".key")):
         return (
             f"{key}: others than OpenDKIM can read or write {shown}; {effect}.",
-            f"If it is the key: chown opendkim:opendkim {path}; chmod 600 {path}. If it is a directory: chmod o-w"
-            f" {path}",
+            # The same words for a directory, and with mode 600 nobody could enter it.
+            f'p={path}; if [ -d "$p" ]; then chmod o-w "$p"; else chown opendkim:opendkim "$p"; chmod 600 "$p"; fi',
         )
     return (
         f"{key}: {shown or 'the file'} can be read or written by others; {effect}.",
