@@ -145,6 +145,8 @@ class Run:
         quarter = at // 900
         hour = self._hours.get(quarter)
         if hour is None:
+            if len(self._hours) > 1000:
+                self._hours.clear()
             local = datetime.fromtimestamp(at, self.zone)
             hour = self._hours[quarter] = at - local.minute * 60 - local.second
         return hour
@@ -380,7 +382,7 @@ class Job:
                 f"{state.let_go:,} messages were let go before their end: too many were open, or for too long"
             )
         tally = self.run.tally
-        if tally is not None and tally.folded_early:
+        if tally is not None and tally.folded_early and len(state.ours) > tally.ours_then:
             self._warn(
                 f"{tally.folded_early:,} messages were judged before the end of the input: too many kinds"
             )

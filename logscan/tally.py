@@ -14,7 +14,7 @@ from logscan.correlate.state import Leg
 from logscan.findings import Case, Knowledge, Verdict, is_final, resolve
 
 FOLD_AT = 20_000
-KEEP = 5_000
+KEEP = 2_000
 
 Problem = tuple[int, int, Case, list[Leg]]
 
@@ -28,9 +28,11 @@ class Tally:
         self.verdicts: dict[tuple[str, str, str | None, str], int] = {}  # direction, outcome, reason, effect
         self.hours: dict[tuple[int, str], int] = {}  # outbound: hour (epoch s of its begin), outcome
         self.by_domain: dict[tuple[bytes, str], int] = {}  # outbound: sender's domain, outcome
+        self.by_host: dict[tuple[bytes, str], int] = {}  # outbound: host, outcome
         self.absent: dict[bytes, int] = {}  # host -> outgoing mail that OpenDKIM's settings leave undecided
         self.signatures: dict[tuple[bytes, bytes], int] = {}  # (signing domain, selector)
-        self.folded_early = 0
+        self.folded_early = 0  # messages judged before the end, when `ours_then` domains were known as ours
+        self.ours_then = 0
         self._fold_at = FOLD_AT
         self._problems: list[tuple[int, int, Case, list[Leg]]] = []  # a heap, newest first (keys negated)
         self._prune_at = KEEP
@@ -81,7 +83,10 @@ class Tally:
                 waiting[hour, case] = count
         self.cases = waiting
         if len(waiting) > FOLD_AT // 2 and not everything:
-            # A hostile or a very mixed log: answer with what is known by now rather than grow.
+            # A hostile or a very mixed log: answer with what is known by now rather than grow. It stays the
+            # answer unless a domain turns out to be ours later.
+            if self.folded_early == 0:
+                self.ours_then = len(known.ours)
             self.folded_early += sum(waiting.values())
             self.fold(known, everything=True)
 
@@ -92,6 +97,7 @@ class Tally:
                 return
             _bump(self.hours, (hour, outcome), count)
             _bump(self.by_domain, (case.domain or b"", outcome), count)
+            _bump(self.by_host, (case.host, outcome), count)
             if reason == "success-not-logged":
                 self.absent[case.host] = self.absent.get(case.host, 0) + count
         _bump(self.verdicts, (direction, outcome, reason, effect), count)
@@ -110,7 +116,7 @@ class Tally:
 
     def merge(self, other: Tally) -> None:
         """Add another tally's counts to this one."""
-        for name in ("cases", "verdicts", "hours", "by_domain", "absent", "signatures"):
+        for name in ("cases", "verdicts", "hours", "by_domain", "by_host", "absent", "signatures"):
             mine, theirs = getattr(self, name), getattr(other, name)
             for key, count in theirs.items():
                 mine[key] = mine.get(key, 0) + count

@@ -15,7 +15,7 @@ from logscan.parse.stamps import Clock
 
 # Writers are remembered in two generations: the young one is filled, and when it is full it becomes the old
 # one. A writer that is silent for a whole generation is forgotten, so memory follows the writers at work.
-GENERATION = 20_000
+GENERATION = 5_000
 REPEATS = 10_000
 
 
