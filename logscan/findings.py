@@ -81,7 +81,7 @@ def is_mail(legs: list[Leg], now: int) -> bool:
     for leg in legs:
         if leg.end == PROBE:
             return False
-        if leg.active is not None or leg.held or leg.end in (REFUSED, BOUNCED, DISCARDED):
+        if leg.active is not None or leg.held or leg.deliveries is not None or leg.end in (REFUSED, BOUNCED, DISCARDED):
             return True
         if leg.end == OPEN and leg.message_id is not None and leg.kind != LOST and now - leg.last <= FRESH:
             return True
@@ -120,7 +120,8 @@ def examine(legs: list[Leg]) -> Case:
     if outcome == "signed" or any(leg.signatures is not None for leg in legs) or _submitted(first, opened, service):
         return Case(host, domain, "outbound", effect, outcome, reason, run, endpoint)
     checked, checked_reason = _inbound(legs)
-    words = first.words or ()
+    # Behind a filter before the queue OpenDKIM sees loopback, so what it makes of the client says nothing.
+    words = first.words or () if first.proxy is None else ()
     seen = any(w.kind in ("external", "verify-ok", "verify-fail", "verify-none", "dns") for w in words)
     local, relayed = _deliveries(legs)
     if seen and local:
@@ -219,7 +220,9 @@ def _silence(run: int, known: Knowledge) -> tuple[str, str | None]:
 
 def _unknown(outcome: str | None, reason: str | None) -> tuple[str, str | None]:
     """Of mail that may be anybody's only a milter's failure can be told."""
-    return ("milter-error", reason) if outcome == "milter-error" else ("undecided", None)
+    if outcome == "milter-error":
+        return outcome, reason
+    return "undecided", reason if reason in ("log-gap", "in-transit") else None
 
 
 # --- what the legs say --------------------------------------------------------------------------------------------
@@ -266,7 +269,8 @@ def _outbound(legs: list[Leg]) -> tuple[str | None, str | None, int, bytes]:
         return "milter-error", troubled, -1, b""
     for leg in legs:
         for word in leg.words or ():
-            if word.kind == "unsigned-reason":
+            # A missed domain alone may have been followed by a signature of its parent's (SubDomains).
+            if word.kind == "unsigned-reason" and b": no signing domain match" not in word.payload:
                 return "unsigned", word.reason, -1, b""
     if failed is not None:
         return "milter-error", failed.reason, _run(legs), failed.endpoint
@@ -338,7 +342,7 @@ def _fail_reason(first: Leg, failures: list[Word]) -> str:
         # Builds with libunbound always write the SSL line: with an OpenSSL text when the signature itself is
         # wrong, empty when only the body's hash differs.
         wrong = any(b" SSL error:" in w.payload for w in failures)
-        return "bad-signature" if wrong or not (first.run and first.run.ssl_lines) else "body-altered"
+        return "bad-signature" if wrong or not (first.run or first.space.host.run).ssl_lines else "body-altered"
     for word in failures:
         if word.reason is not None:
             return word.reason

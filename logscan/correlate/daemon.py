@@ -84,6 +84,8 @@ def _added(state: State, origin: Origin, queue_id: bytes, said: bytes) -> None:
     elif len(leg.signatures) < WORD_CAP:
         leg.signatures.append((domain, selector))
     host.run.success = True
+    if leg.failure is not None and leg.failure.endpoint:
+        state.foreign_endpoints.add(leg.failure.endpoint)  # what failed before OpenDKIM signed is not OpenDKIM
     if domain not in state.ours:
         state.ours.add(domain.lower())
     if host.outages:
@@ -165,6 +167,12 @@ def _life(state: State, origin: Origin, name: str, line: bytes) -> None:
 
 def _leg(state: State, origin: Origin, queue_id: bytes) -> Leg | None:
     """The leg that OpenDKIM speaks of. Its host name may differ from Postfix's when files are merged."""
+    if origin.host.only is None:
+        # Two instances may hold the same ID: a milter only ever speaks of the mail that is not queued yet.
+        for space in origin.host.spaces.values():
+            leg = space.legs.get(queue_id)
+            if leg is not None and leg.active is None:
+                return leg
     leg = find_leg(origin.host, queue_id)
     if leg is not None:
         return leg
@@ -177,7 +185,9 @@ def _leg(state: State, origin: Origin, queue_id: bytes) -> Leg | None:
             for space in host.spaces.values()
             if queue_id in space.legs
         ]
-        return found[0] if len(found) == 1 else None
+        if found:
+            return found[0] if len(found) == 1 else None
+        state.space(origin.host, b"postfix")  # the log begins with this line
     space = next(iter(origin.host.spaces.values()))
     return open_leg(state, space, queue_id, LOST, b"", origin.program)
 

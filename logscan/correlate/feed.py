@@ -34,7 +34,6 @@ class Feed:
         self.window_last: int | None = None
         self.everything = state.window.since is None and state.window.until is None
         self.unread = 0  # lines without a stamp that anybody knows
-        self.before: tuple[Origin, bytes, bytes] | None = None  # the line that BSD's "last message repeated" means
 
     def block(self, block: bytes) -> None:
         """Take a block of whole lines."""
@@ -59,7 +58,7 @@ class Feed:
                     at = traditional(head[:15])
                     if at is None:
                         stamp = b""
-                        self.slow(line)
+                        self.slow(line, lines)
                         continue
                     stamp = head[:15]
                     if at != state.now:
@@ -71,7 +70,7 @@ class Feed:
                     at = iso(mark)
                     if at is None:
                         stamp = b""
-                        self.slow(line)
+                        self.slow(line, lines)
                         continue
                     stamp = mark[:19]
                     zone = mark[-6:]
@@ -79,7 +78,7 @@ class Feed:
                         self.reached(at)
             else:
                 stamp = b""
-                self.slow(line)
+                self.slow(line, lines)
                 continue
             if tag in young:
                 origin = young[tag]
@@ -87,7 +86,7 @@ class Feed:
                 known = writers.get(tag)
                 if known is None:
                     stamp = b""
-                    self.slow(line)
+                    self.slow(line, lines)
                     continue
                 origin = known
             if payload[:17] == b"message repeated ":
@@ -112,8 +111,8 @@ class Feed:
                     self.window_first = at
                 self.window_last = at
 
-    def slow(self, line: bytes) -> None:
-        """A line of another form, or the first of a writer."""
+    def slow(self, line: bytes, lines: list[bytes]) -> None:
+        """A line of another form, or the first of a writer. lines: of its block."""
         header = parse(line, self.clock)
         if header is None:
             if line.strip():
@@ -123,13 +122,12 @@ class Feed:
         if header.at != self.state.now or self.first is None:
             self.reached(header.at)
         if not header.program:
-            self._untagged(header, line)
+            self._untagged(header, line, lines)
             return
-        tag = header.host + b" " + header.program + (b"[" + header.pid + b"]" if header.pid else b"")
+        tag = _tag(header)
         origin = self.writers.get(tag)
         if origin is None:
             origin = self.writers.add(self.state, tag, header)
-        self.before = (origin, header.payload, line)
         if header.payload.startswith(b"message repeated "):
             self.repeated(origin, header.payload, line)
         else:
@@ -144,14 +142,21 @@ class Feed:
         for _ in range(min(inside[0], REPEATS)):
             origin.handle(self.state, origin, inside[1], line)
 
-    def _untagged(self, header: Header, line: bytes) -> None:
+    def _untagged(self, header: Header, line: bytes, lines: list[bytes]) -> None:
+        """BSD's `last message repeated <n> times` has no tag: it means the line before it."""
         count = repeated_bsd(header.payload)
-        if count is None or self.before is None:
+        place = next((place for place, other in enumerate(lines) if other is line), 0)
+        before = parse(lines[place - 1], self.clock) if count is not None and place > 0 else None
+        origin = None if before is None else self.writers.get(_tag(before))
+        if count is None or before is None or origin is None:
             self.state.foreign_lines += 1
             return
-        origin, payload, _ = self.before
         for _ in range(min(count, REPEATS)):
-            origin.handle(self.state, origin, payload, line)
+            origin.handle(self.state, origin, before.payload, line)
+
+
+def _tag(header: Header) -> bytes:
+    return header.host + b" " + header.program + (b"[" + header.pid + b"]" if header.pid else b"")
 
 
 class Writers:

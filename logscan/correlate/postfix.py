@@ -26,6 +26,7 @@ from logscan.correlate.state import (
     Leg,
     Origin,
     Refusal,
+    Space,
     State,
     Word,
 )
@@ -41,6 +42,7 @@ from logscan.parse.postfix import (
 )
 from logscan.parse.postfix_lines import LINES
 
+MOVED_WITHIN = 600  # seconds
 SUBMISSION = frozenset({b"submission", b"submissions", b"smtps"})
 
 # First words of lines that say nothing about a message, per daemon: left after one look.
@@ -300,7 +302,9 @@ def _named(state: State, origin: Origin, queue_id: bytes) -> Leg | None:
         # cleanup may name a leg after smtpd gave it up: refused by the milter, or left by its client.
         gone = leg is not None and leg.end in (REFUSED, VANISHED, DISCARDED)
         if leg is None or not gone or leg.active is not None or leg.message_id is not None:
-            leg = _other_host(state, origin, queue_id) or open_leg(state, space, queue_id, MADE, b"", origin.program)
+            leg = _other_host(state, space, queue_id, named=False)
+            if leg is None:
+                leg = open_leg(state, space, queue_id, MADE, b"", origin.program)
     elif leg.active is not None:
         # cleanup has finished with a queued leg for good, so the ID has come back and the end was lost.
         leg = open_leg(state, space, queue_id, MADE, b"", origin.program)
@@ -310,26 +314,26 @@ def _named(state: State, origin: Origin, queue_id: bytes) -> Leg | None:
     return leg
 
 
-def _other_host(state: State, origin: Origin, queue_id: bytes) -> Leg | None:
+def _other_host(state: State, space: Space, queue_id: bytes, *, named: bool) -> Leg | None:
     """`maillog_file` writes myhostname, which a service may set anew: the same queue under another host name.
 
-    A leg that another name opened within the last seconds and that waits for its message-id is the one; from
-    then on this writer belongs to that leg's space.
+    A leg that another name of the same instance opened within the last minutes, and that waits for just this
+    line (named: its message-id has come), is the one. It moves to the space where its way goes on.
     """
-    if len(state.hosts) < 2:
-        return None
-    space = origin.space
-    assert space is not None
     found = None
-    for host in state.hosts.values():
+    for host in state.hosts.values() if len(state.hosts) > 1 else ():
         other = host.spaces.get(space.instance)
         leg = other.legs.get(queue_id) if other is not None and other is not space else None
-        if leg is not None and leg.message_id is None and leg.kind != MADE and state.now - leg.first <= 600:
+        if leg is None or leg.kind == LOST or state.now - leg.first > MOVED_WITHIN:
+            continue
+        if leg.active is None and (leg.message_id is not None) == named:
             if found is not None:
                 return None
             found = leg
     if found is not None:
-        origin.space = found.space
+        del found.space.legs[queue_id]
+        found.space = space
+        space.legs[queue_id] = found
     return found
 
 
@@ -425,29 +429,13 @@ def _lost_beginning(state: State, origin: Origin, queue_id: bytes) -> Leg | None
     """A leg that was there before the log began, or whose first lines were lost."""
     space = origin.space
     assert space is not None
-    leg = _closed_or_elsewhere(state, origin, queue_id)
+    leg = _other_host(state, space, queue_id, named=True)
     if leg is not None:
         return leg
     leg = open_leg(state, space, queue_id, LOST, b"", origin.program)
     if leg is None:
         state.not_understood["postfix"] += 1
     return leg
-
-
-def _closed_or_elsewhere(state: State, origin: Origin, queue_id: bytes) -> Leg | None:
-    """A leg under another host name of the same instance (see _other_host)."""
-    space = origin.space
-    if space is None or len(state.hosts) < 2:
-        return None
-    for host in state.hosts.values():
-        other = host.spaces.get(space.instance)
-        if other is None or other is space:
-            continue
-        leg = other.legs.get(queue_id)
-        if leg is not None and leg.message_id is not None and leg.active is None and not space.legs:
-            origin.space = other
-            return leg
-    return None
 
 
 def delivery(state: State, origin: Origin, payload: bytes, line: bytes) -> None:

@@ -37,7 +37,7 @@ def differences(found: Message | Fault, wanted: dict[str, Any]) -> list[str]:
 
 
 def test_every_situation_has_both_files() -> None:
-    assert SITUATIONS == sorted(path.stem for path in DATA.glob("*.json"))
+    assert sorted(path.stem for path in DATA.glob("*.json")) == SITUATIONS
     assert len(SITUATIONS) > 100
 
 
