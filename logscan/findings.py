@@ -52,7 +52,7 @@ class Case(NamedTuple):
     near: bool = False  # the client is this host or has a private address
     seen: bool = False  # OpenDKIM verified it, or called its client not internal
     local: bool = False  # every delivery was local
-    maybe_refused: bool = False  # refused before any recipient was known
+    refused: bool = False  # by a milter, before any delivery
 
 
 _signed: dict[tuple[bytes, bytes], Case] = {}
@@ -138,7 +138,7 @@ def examine(legs: list[Leg]) -> Case:
         return Case(host, None, "unknown", effect, *_unknown(outcome, reason))
     return Case(
         host, domain, None, effect, outcome, reason, run, endpoint, checked, checked_reason,
-        relayed, near, seen, local, nobody,
+        relayed, near, seen, local, first.end == REFUSED,
     )  # fmt: skip
 
 
@@ -195,11 +195,11 @@ def is_final(case: Case, known: Knowledge) -> bool:
 def _direction(case: Case, ours: set[bytes]) -> str:
     """Rules 5 to 9 of the contract."""
     outside = any(domain not in ours for domain in case.relayed)
-    if case.maybe_refused and not case.relayed:
+    if case.refused and not case.relayed:
         # Refused at MAIL, before any recipient: our own host and a sender of ours is all that can be known.
         if case.near and (not ours or case.domain in ours):
             return "outbound"
-    elif (outside and case.domain in ours and not case.maybe_refused) or (outside and case.near):
+    elif (outside and case.domain in ours and not case.refused) or (outside and case.near):
         return "outbound"
     if case.seen or case.local:
         return "inbound"

@@ -126,7 +126,8 @@ def _client(state: State, origin: Origin, queue_id: bytes, rest: bytes) -> None:
     if origin.used:
         leg.failure = origin.failure
         leg.held = origin.held
-    if b", orig_" in rest:
+    # A login name is the user's own text, and filters do not log in.
+    if b", orig_" in rest and b", sasl_username=" not in rest:
         place = rest.rfind(b", orig_queue_id=")
         if place > 0:
             parent = find_leg(space.host, rest[place + 16 :].partition(b",")[0])

@@ -46,7 +46,11 @@ def client_fields(opened: bytes) -> tuple[bytes | None, bytes | None, bytes | No
     match = _CLIENT.match(opened)
     if match is None:
         return None, None, None
-    return match["client"], match["user"], match["orig"]
+    if match["user"] is not None:
+        # The login name is the user's own text up to the end; a filter that passes XFORWARD does not log in.
+        user = opened[match.start("user") :]
+        return match["client"], user.partition(b", sasl_sender=")[0], None
+    return match["client"], None, match["orig"]
 
 
 def _address(client: bytes) -> tuple[bytes, bytes]:
@@ -59,7 +63,9 @@ def is_private(client: bytes, host: bytes) -> bool:
     name, address = _address(client)
     if _LOOPBACK.match(address) or _PRIVATE.match(address) or address in (b"", b"unknown"):
         return address not in (b"", b"unknown")
-    return name != b"unknown" and name.partition(b".")[0] == host.partition(b".")[0] and name != b""
+    # Postfix has checked that the name leads back to the address, so only we have our whole name; the first
+    # label alone is anybody's.
+    return b"." in host and name == host
 
 
 def is_local_client(opened: bytes, host: bytes) -> bool:

@@ -131,6 +131,8 @@ def unparsable_from_header(log: Log, text: str) -> Log:
 
 
 def selector(log: Log, text: str) -> Log:
+    # libopendkim takes blanks out of a tag's value, and refuses what is not ASCII.
+    text = text.encode("ascii", "ignore").decode().replace(" ", "").replace(";", "")
     told = f"key retrieval failed (s={text}, d=example.net): '{text}._domainkey.example.net' record not found"
     return log.mail(
         MAIL, told, client=STRANGER, sender="friend@example.net", to="boss@example.org", local=True
@@ -202,8 +204,10 @@ def test_a_strangers_text_changes_nothing(field: Callable[[Log, str], Log], text
     assert said(log_with(field, text)) == said(log_with(field, "harmless"))
 
 
-@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
-@pytest.mark.parametrize("program", ["cron", "logger", "sshd", "postfix-policyd"])
+# A line that is OpenDKIM's to the letter is taken for one of a renamed OpenDKIM (SyslogName); a local user can
+# write one, a stranger cannot.
+@pytest.mark.parametrize("text", [text for name, text in TEXTS.items() if name != "signature of another"])
+@pytest.mark.parametrize("program", ["dovecot", "sshd", "policyd-spf", "amavis"])
 def test_another_programs_text_changes_nothing(program: str, text: str) -> None:
     def other(log: Log, text: str) -> Log:
         return log.say(program, text)
