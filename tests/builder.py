@@ -87,9 +87,13 @@ class Log:
         return self.say(service + "smtpd", f"connect from {client}", pid)
 
     def disconnect(self, client: str = HERE, pid: int = 0, service: str = "") -> Log:
-        return self.say(service + "smtpd", f"disconnect from {client} ehlo=1 mail=1 rcpt=1 data=1 quit=1", pid)
+        return self.say(
+            service + "smtpd", f"disconnect from {client} ehlo=1 mail=1 rcpt=1 data=1 quit=1", pid
+        )
 
-    def client(self, qid: str, client: str = HERE, sasl: str = "", pid: int = 0, more: str = "", service: str = "") -> Log:
+    def client(
+        self, qid: str, client: str = HERE, sasl: str = "", pid: int = 0, more: str = "", service: str = ""
+    ) -> Log:
         """smtpd opens a queue file. more: what follows, as `, orig_queue_id=…`."""
         user = f", sasl_method=PLAIN, sasl_username={sasl}" if sasl else ""
         return self.say(service + "smtpd", f"{qid}: client={client}{user}{more}", pid)
@@ -108,15 +112,29 @@ class Log:
         return self.qmgr(f"{qid}: from=<{sender}>, size=387, nrcpt={nrcpt} (queue active)")
 
     def delivery(
-        self, qid: str, to: str, status: str, told: str, relay: str = OUTSIDE + ":25", daemon: str = "smtp", orig: str = ""
+        self,
+        qid: str,
+        to: str,
+        status: str,
+        told: str,
+        relay: str = OUTSIDE + ":25",
+        daemon: str = "smtp",
+        orig: str = "",
     ) -> Log:
         alias = f"orig_to=<{orig}>, " if orig else ""
         dsn = {"sent": "2.0.0", "bounced": "5.1.1"}.get(status, "4.2.1")
         return self.say(
-            daemon, f"{qid}: to=<{to}>, {alias}relay={relay}, delay=1, delays=1/0/0/0, dsn={dsn}, status={status} ({told})"
+            daemon,
+            f"{qid}: to=<{to}>, {alias}relay={relay}, delay=1, delays=1/0/0/0, dsn={dsn}, status={status} ({told})",
         )
 
-    def sent(self, qid: str, to: str = "friend@example.net", told: str = "250 2.0.0 Ok: queued as 0000000C9", **more: str) -> Log:
+    def sent(
+        self,
+        qid: str,
+        to: str = "friend@example.net",
+        told: str = "250 2.0.0 Ok: queued as 0000000C9",
+        **more: str,
+    ) -> Log:
         return self.delivery(qid, to, "sent", told, **more)
 
     def boxed(self, qid: str, to: str = "boss@example.org") -> Log:
@@ -126,7 +144,9 @@ class Log:
     def removed(self, qid: str) -> Log:
         return self.qmgr(f"{qid}: removed")
 
-    def refused(self, qid: str, told: str = LATER, client: str = HERE, sender: str = "app@example.org", pid: int = 0) -> Log:
+    def refused(
+        self, qid: str, told: str = LATER, client: str = HERE, sender: str = "app@example.org", pid: int = 0
+    ) -> Log:
         """The milter's answer at the end of an SMTP mail."""
         tail = f"from=<{sender}> to=<friend@example.net> proto=ESMTP helo=<app.example.org>"
         return self.cleanup(f"{qid}: milter-reject: END-OF-MESSAGE from {client}: {told}; {tail}", pid)
@@ -147,7 +167,9 @@ class Log:
     ) -> Log:
         """A whole SMTP mail. words: OpenDKIM's lines about it without the ID, "+" for a signature of ours.
         local: delivered here. end: with delivery and `removed`."""
-        self.connect(client, pid, service).client(qid, client, sasl, pid, service=service).named(qid, message_id)
+        self.connect(client, pid, service).client(qid, client, sasl, pid, service=service).named(
+            qid, message_id
+        )
         self.words(qid, *words).queued(qid, sender).disconnect(client, pid, service)
         if end:
             (self.boxed if local else self.sent)(qid, to).removed(qid)
@@ -235,7 +257,10 @@ class Judged:
 
 
 def judge(log: Log | bytes | Iterator[bytes], ours: Iterable[str] = ()) -> Judged:
-    """Give a log, or its blocks, to the engine. Its last line is taken to be of the day before `NOW`."""
+    """Give a log, or its blocks, to the engine. Its last line is taken to be of the day before `NOW`.
+
+    ours: domains that are ours beforehand.
+    """
     blocks = iter([log.syslog()]) if isinstance(log, Log) else iter([log]) if isinstance(log, bytes) else log
     rows: list[tuple[list[Leg], Case]] = []
     tally = Tally()

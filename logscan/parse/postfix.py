@@ -25,7 +25,8 @@ QUEUED_AS = re.compile(rb"queued as ([0-9A-Za-z]{6,40})(?=[)\s.;,]|$)")
 MILTER_ACTION = re.compile(
     rb"milter-(?P<action>reject|hold|discard|redirect|filter): (?P<stage>[A-Z-]+|unknown) from "
     rb"(?P<client>[^ \[]*\[[^\]]*\])(?::\d+)?: (?P<text>.*?);"
-    rb"(?: from=<(?P<sender>[^ >]*|\"[^\"]*\"[^ >]*)>)?(?: to=<(?P<recipient>[^ >]*|\"[^\"]*\"[^ >]*)>)?"
+    rb"(?: from=<(?P<sender>\"(?:[^\"\\]|\\.)*\"[^ >]*|[^ >\"]*)>)?"
+    rb"(?: to=<(?P<recipient>\"(?:[^\"\\]|\\.)*\"[^ >]*|[^ >\"]*)>)?"
 )
 
 SIGNATURE_HEADER = re.compile(rb"milter-header-info: header DKIM-Signature: ", re.IGNORECASE)

@@ -96,7 +96,9 @@ def reply_with_a_tail(log: Log, text: str) -> Log:
 
 def refusal(log: Log, text: str) -> Log:
     log.mail(MAIL, WHY, sender="app@example.com", end=False)
-    log.delivery(MAIL, "friend@example.net", "bounced", f"host mail.example.net[203.0.113.25] said: 550 {text}")
+    log.delivery(
+        MAIL, "friend@example.net", "bounced", f"host mail.example.net[203.0.113.25] said: 550 {text}"
+    )
     return log.removed(MAIL)
 
 
@@ -189,7 +191,17 @@ def said(judged: Judged) -> object:
     """All that must not change: the verdicts, the counts and the faults."""
     return (
         [
-            (m.queue_ids, m.direction, m.outcome, m.reason, m.effect, m.signatures, m.verified, m.client, m.milter)
+            (
+                m.queue_ids,
+                m.direction,
+                m.outcome,
+                m.reason,
+                m.effect,
+                m.signatures,
+                m.verified,
+                m.client,
+                m.milter,
+            )
             for m in judged.messages
         ],
         [len(m.envelope_recipients) for m in judged.messages],
@@ -233,7 +245,9 @@ def test_a_filter_that_answers_with_an_older_mail_is_not_followed() -> None:
     """The child has to be opened after its parent."""
     log = Log().started().mail(BYSTANDER, "+", end=False).wait(9)
     log.mail(MAIL, WHY, sender="app@example.com", end=False)
-    log.sent(MAIL, told=f"250 2.0.0 Ok: queued as {BYSTANDER}", relay="127.0.0.1[127.0.0.1]:10024").removed(MAIL)
+    log.sent(MAIL, told=f"250 2.0.0 Ok: queued as {BYSTANDER}", relay="127.0.0.1[127.0.0.1]:10024").removed(
+        MAIL
+    )
     judged = judge(log)
     assert [(m.queue_ids, m.outcome) for m in judged.messages] == [
         ([BYSTANDER], "signed"),
