@@ -69,6 +69,8 @@ class Tally:
     def _prune(self, known: Knowledge) -> None:
         """Drop candidates that turned out well, so that a busy relay's inbound mail does not fill the places."""
         kept = [item for item in self._problems if not is_final(item[2], known) or _is_problem(item[2], known)]
+        if len(kept) >= KEEP:
+            kept = [item for item in kept if _is_problem(item[2], known)]
         heapq.heapify(kept)
         self._problems[:] = kept
         self._prune_at = max(KEEP, len(kept) + KEEP // 2)
