@@ -166,10 +166,10 @@ class Log:
         service: str = "",
     ) -> Log:
         """A whole SMTP mail. words: OpenDKIM's lines about it without the ID, "+" for a signature of ours.
-        local: delivered here. end: with delivery and `removed`."""
-        self.connect(client, pid, service).client(qid, client, sasl, pid, service=service).named(
-            qid, message_id
-        )
+        local: delivered here. end: with delivery and `removed`. pid: smtpd's; cleanup's is 100 more, since
+        each has one mail at a time."""
+        self.connect(client, pid, service).client(qid, client, sasl, pid, service=service)
+        self.named(qid, message_id, pid and pid + 100)
         self.words(qid, *words).queued(qid, sender).disconnect(client, pid, service)
         if end:
             (self.boxed if local else self.sent)(qid, to).removed(qid)

@@ -292,6 +292,17 @@ def damaged(draw: st.DrawFn) -> bytes:
     return b"".join(lines)
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["header added (s)", "header added (s", "field added (s=)", "field added (s=,)", "header added (sd=)"],
+)
+def test_a_signature_line_that_breaks_off_never_raises(said: str) -> None:
+    log = Log().connect().client("4F2A91C0301").opendkim(f"4F2A91C0301: DKIM-Signature {said}")
+    judged = judge(log.queued("4F2A91C0301").sent("4F2A91C0301").removed("4F2A91C0301"))
+    assert judged.one().signatures == []
+    adds_up(judged)
+
+
 @given(data=damaged())
 @settings(max_examples=400)
 def test_damaged_lines_never_raise(data: bytes) -> None:
