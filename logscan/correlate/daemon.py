@@ -14,7 +14,8 @@ from logscan.correlate.transit import QUEUE_ID, find_leg, open_leg
 from logscan.model import Fault, Severity
 from logscan.parse.opendkim_lines import LINES
 
-_ADDED = (b"DKIM-Signature field added (s=", b"DKIM-Signature header added (s")  # the second up to 2.8.2
+# "header" up to 2.8.2. Both ends are anchored: a line that breaks off is no signature.
+ADDED = re.compile(rb"DKIM-Signature (?:field|header) added \(s=([^ ,()]+), d=([^ ,()]+)\)")
 
 # What a program of another name has to write before it is taken for an OpenDKIM (SyslogName, since 2.11).
 RENAMED = re.compile(
@@ -43,9 +44,11 @@ def opendkim(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     queue_id, _, said = payload.partition(b": ")
     word = _SAID.get(said)
     if word is None:
-        if said[:14] == b"DKIM-Signature" and said[:30] in _ADDED and said[-1:] == b")":
-            _added(state, origin, queue_id, said)
-            return
+        if said[:14] == b"DKIM-Signature":
+            added = ADDED.fullmatch(said)
+            if added is not None:
+                _added(state, origin, queue_id, added[1], added[2])
+                return
         if said[:2] == b"s=" and (said[-5:] == b" SSL " or said[-4:] == b" SSL"):
             run.ssl_lines = True  # the empty tail is no error, and comes with good signatures too
             return
@@ -69,7 +72,7 @@ def opendkim(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
         leg.words.append(word)
 
 
-def _added(state: State, origin: Origin, queue_id: bytes, said: bytes) -> None:
+def _added(state: State, origin: Origin, queue_id: bytes, selector: bytes, domain: bytes) -> None:
     """`DKIM-Signature field added (s=<selector>, d=<signing domain>)`."""
     host = origin.host
     space = host.only
@@ -78,14 +81,16 @@ def _added(state: State, origin: Origin, queue_id: bytes, said: bytes) -> None:
         leg = _leg(state, origin, queue_id)
         if leg is None:
             return
-    selector, _, domain = said[said.index(b"=") + 1 : -1].partition(b", d=")
     if leg.signatures is None:
         leg.signatures = [(domain, selector)]
     elif len(leg.signatures) < WORD_CAP:
         leg.signatures.append((domain, selector))
     host.run.success = True
-    if leg.failure is not None and leg.failure.endpoint:
-        state.foreign_endpoints.add(leg.failure.endpoint)  # what failed before OpenDKIM signed is not OpenDKIM
+    failure = leg.failure
+    if failure is not None and leg.active is None and failure.text.startswith(b"warning: connect to Milter service "):
+        # OpenDKIM signed a mail whose session never reached that endpoint, so that is another milter. A
+        # conversation that broke off proves nothing: OpenDKIM's line may come late, after its own death.
+        state.foreign_endpoints.add(failure.endpoint)
     if domain not in state.ours:
         state.ours.add(domain.lower())
     if host.outages:
