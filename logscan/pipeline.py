@@ -375,6 +375,8 @@ class Job:
             if lines and _bytes(host) not in state.hosts:
                 some = ", ".join(sorted(known)[:10]) + (" and others" if len(known) > 10 else "")
                 self._warn(f"--host {host}: no line of it in the input, which has {some or 'none'}")
+        if (self.options.jobs or 1) > 1:
+            self._warn(f"note: --jobs {self.options.jobs}: this version reads with one process")
         for path in self.plan.missing:
             self._warn(f"{path}: missing, though older and younger ones are there; its mail is not counted")
         if state.let_go:

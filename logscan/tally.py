@@ -34,7 +34,7 @@ class Tally:
         self.folded_early = 0  # messages judged before the end, when `ours_then` domains were known as ours
         self.ours_then = 0
         self._fold_at = FOLD_AT
-        self._problems: list[tuple[int, int, Case, list[Leg]]] = []  # a heap, newest first (keys negated)
+        self._problems: list[Problem] = []  # a heap, newest first (keys negated)
         self._prune_at = KEEP
 
     def add(self, hour: int, case: Case, legs: list[Leg], known: Knowledge) -> None:

@@ -41,6 +41,9 @@ def opendkim(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     run = host.run
     if payload[:15] != b"OpenDKIM Filter":  # a start that fails does not show a daemon at work
         run.seen = True
+    if host.gap_from is not None and state.now > host.gap_from:
+        # A limit lets no line through until it is over, and only the next one says so ("lost"), if any does.
+        host.gap_to, host.gap_from = state.now, None
     queue_id, _, said = payload.partition(b": ")
     word = _SAID.get(said)
     if word is None:

@@ -210,7 +210,7 @@ def guessed(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     name = guess_daemon(payload)
     handle = postfix.HANDLERS.get(name) if name is not None else None
     if handle is None:
-        postfix.known(state, payload)
+        postfix.known(state, origin, payload)
         return
     origin.daemon = name or b""
     handle(state, origin, payload, line)

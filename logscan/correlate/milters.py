@@ -7,7 +7,7 @@ pid and the order of lines attribute them exactly (catalogue of Postfix, section
 from __future__ import annotations
 
 from logscan.correlate.state import Failure, Leg, Origin, State
-from logscan.parse.postfix_lines import LINES, milter_reason
+from logscan.parse.postfix_lines import FAULT_OF_REASON, LINES, milter_reason
 
 # The milter was asked about the message itself, so cleanup's warning belongs to the message-id it logged last.
 MESSAGE_EVENTS = frozenset({b"SMFIC_DATA", b"SMFIC_HEADER", b"SMFIC_EOH", b"SMFIC_BODY", b"SMFIC_BODYEOB"})
@@ -16,16 +16,6 @@ LEG_EVENTS = MESSAGE_EVENTS | {b"SMFIC_RCPT", b"SMFIC_UNKNOWN"}
 
 # Lines without an event that come while cleanup gets ready for a message that it has not named yet.
 BEFORE_MESSAGE = frozenset({"milter-connect-failed", "milter-handshake-write", "milter-handshake-read"})
-
-KIND_OF_REASON = {
-    "connect-refused": "milter-unreachable",
-    "connect-timeout": "milter-unreachable",
-    "socket-missing": "milter-unreachable",
-    "permission-denied": "milter-unreachable",
-    "reply-timeout": "milter-timeout",
-    "connection-lost": "milter-lost",
-    "protocol": "milter-protocol",
-}
 
 
 def warning(state: State, origin: Origin, payload: bytes, line: bytes) -> bool:
@@ -41,7 +31,7 @@ def warning(state: State, origin: Origin, payload: bytes, line: bytes) -> bool:
     if kind != "milter-failure":
         return False
     reason = match.shape.reason or milter_reason(payload)
-    endpoint = match.fields.get("endpoint", b"")
+    endpoint = match.fields.get(match.shape.subject or "", b"")
     event = match.fields.get("event", b"")
     leg = origin.leg
     if leg is not None and leg.active is not None:
@@ -93,7 +83,7 @@ def _lost_before(origin: Origin, endpoint: bytes) -> bool:
 
 
 def _event(state: State, origin: Origin, reason: str, endpoint: bytes, line: bytes, payload: bytes) -> Failure:
-    fault = state.fault(origin.host, KIND_OF_REASON.get(reason, "milter-protocol"), endpoint, "error", line)
+    fault = state.fault(origin.host, FAULT_OF_REASON[reason], endpoint, "error", line)
     fault.ongoing = True
     run = origin.host.run
     run.troubled = True

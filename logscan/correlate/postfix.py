@@ -29,6 +29,7 @@ from logscan.correlate.state import (
     Space,
     State,
     Word,
+    text,
 )
 from logscan.correlate.transit import close, end_leg, find_leg, join, open_leg, retried, wait_for_retry
 from logscan.parse.postfix import (
@@ -43,7 +44,6 @@ from logscan.parse.postfix import (
 from logscan.parse.postfix_lines import LINES
 
 MOVED_WITHIN = 600  # seconds
-SUBMISSION = frozenset({b"submission", b"submissions", b"smtps"})
 
 # First words of lines that say nothing about a message, per daemon: left after one look.
 _TLS = (b"Anonymous", b"Untrusted", b"Trusted", b"Verified", b"SSL_accept", b"SSL_connect", b"certificate")
@@ -56,9 +56,13 @@ def quiet(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     """A daemon whose lines never speak of one mail's way through the milter (anvil, tlsmgr, postscreen …)."""
 
 
-def known(state: State, payload: bytes) -> None:
-    """Ask the table of lines about a payload that no handler wanted, and count it if nobody knows it."""
-    if LINES.lookup(payload) is None:
+def known(state: State, origin: Origin, payload: bytes) -> None:
+    """Ask the table of lines about a payload that no handler wanted, and count it if nobody knows it.
+
+    A `warning:` of unknown text fits only a generic row, which says no more than its first word.
+    """
+    match = LINES.lookup(payload, text(origin.daemon))
+    if match is None or match.shape.kind == "generic":
         state.not_understood["postfix"] += 1
 
 
@@ -81,7 +85,7 @@ def smtpd(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
         if word == b"lost" or word == b"timeout" or word == b"too":
             _vanished(state, origin, payload)
         else:
-            known(state, payload)
+            known(state, origin, payload)
     elif rest.startswith(b"client="):
         if word == b"NOQUEUE:":
             origin.noqueue = rest
@@ -94,10 +98,10 @@ def smtpd(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
         elif rest.startswith((b"lost connection", b"timeout", b"too many")):
             _vanished(state, origin, rest)
         elif not rest.startswith((b"reject", b"abort:", b"filter:", b"warn:", b"hold:", b"discard:", b"redirect:")):
-            known(state, payload)
+            known(state, origin, payload)
     elif word == b"warning:":
         if not milters.warning(state, origin, payload, line):
-            known(state, payload)
+            known(state, origin, payload)
     elif word == b"proxy-accept:":
         _proxy_accept(origin, rest)
     else:
@@ -146,7 +150,7 @@ def _smtpd_leg(state: State, origin: Origin, queue_id: bytes, rest: bytes, paylo
     elif rest.startswith((b"lost connection", b"timeout", b"too many")):
         _vanished(state, origin, rest)
     elif not rest.startswith((b"reject", b"hold:", b"warn:", b"filter:", b"redirect:", b"discard:", b"bcc:")):
-        known(state, payload)
+        known(state, origin, payload)
     elif leg is not None and rest.startswith(b"hold:"):
         leg.held = True
     elif leg is not None and rest.startswith(b"discard:") and leg.deliveries is None:
@@ -226,7 +230,7 @@ def pickup(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     queue_id, _, rest = payload.partition(b": ")
     if not rest.startswith(b"uid="):
         if queue_id != b"warning":
-            known(state, payload)
+            known(state, origin, payload)
         return
     space = origin.space
     assert space is not None
@@ -273,9 +277,9 @@ def cleanup(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     if queue_id == b"warning":
         if milters.warning(state, origin, payload, line):
             return
-        known(state, payload)
+        known(state, origin, payload)
     elif queue_id in (b"fatal", b"panic", b"error") or not rest:
-        known(state, payload)
+        known(state, origin, payload)
     elif rest.startswith(b"milter-"):
         leg = _named(state, origin, queue_id)
         if leg is None:
@@ -353,7 +357,7 @@ def _cleanup_other(state: State, origin: Origin, queue_id: bytes, rest: bytes, p
         else:
             end_leg(state, leg, VANISHED if rest.startswith(b"reject") else DISCARDED)
     elif not rest.startswith((b"resent-message-id=", b"warning: ", b"info: ", b"replace: ", b"prepend: ", b"filter: ")):
-        known(state, payload)
+        known(state, origin, payload)
 
 
 def _milter_action(state: State, origin: Origin, leg: Leg, rest: bytes) -> None:
@@ -423,7 +427,7 @@ def qmgr(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
         if leg is not None and rest.endswith(b", returned to sender"):
             _note(leg, b"", (b"qmgr", b"none", b"bounced", False))
     elif not rest.startswith((b"skipped, ", b"status=deferred (")):
-        known(state, payload)
+        known(state, origin, payload)
 
 
 def _lost_beginning(state: State, origin: Origin, queue_id: bytes) -> Leg | None:
@@ -445,11 +449,11 @@ def delivery(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     if rest.startswith(b"to=<"):
         _delivery(state, origin, word[:-1], rest, payload)
     elif word == b"warning:":
-        known(state, payload)
+        known(state, origin, payload)
     elif word in _SMTP_NOISE or word[-1:] != b":":
         return
     elif not rest.startswith(_SMTP_TALK) and not QUEUED_AS.search(rest):
-        known(state, payload)
+        known(state, origin, payload)
 
 
 def _delivery(state: State, origin: Origin, queue_id: bytes, rest: bytes, payload: bytes) -> None:
@@ -533,7 +537,7 @@ def _follow(origin: Origin, leg: Leg, relay: bytes, told: bytes) -> bool:
 def bounce(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     """`<parent>: sender non-delivery notification: <child>`: the child is a message of its own."""
     if b"notification: " not in payload.partition(b" ")[2]:
-        known(state, payload)
+        known(state, origin, payload)
 
 
 # --- the queue's caretakers ---------------------------------------------------------------------------------------
@@ -547,7 +551,7 @@ def postsuper(state: State, origin: Origin, payload: bytes, line: bytes) -> None
     leg = space.legs.get(queue_id)
     if leg is None:
         if not rest or queue_id not in (b"Deleted", b"Requeued", b"Placed on hold", b"Released from hold"):
-            known(state, payload)
+            known(state, origin, payload)
         return
     if rest == b"removed":
         _note(leg, b"", (b"postsuper", b"none", b"deleted", False))
@@ -560,12 +564,12 @@ def postsuper(state: State, origin: Origin, payload: bytes, line: bytes) -> None
 
 def master(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     """Postfix starts, stops and reloads: the sessions of the instance are over, queued legs live on."""
-    known(state, payload)
+    known(state, origin, payload)
 
 
 def other(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     """A Postfix program that no one here speaks for."""
-    known(state, payload)
+    known(state, origin, payload)
 
 
 HANDLERS: dict[bytes, Handler] = {

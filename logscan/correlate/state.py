@@ -17,7 +17,7 @@ LOST, SMTPD, PICKUP, MADE = 0, 1, 2, 3
 
 # How a leg ended. VANISHED: the client went away. PROBE: an address check. REPLACED: the ID came back, so the
 # end was lost. AGED: let go.
-OPEN, REMOVED, REFUSED, DISCARDED, VANISHED, PROBE, REQUEUED, BOUNCED, REPLACED, AGED, DROPPED = range(11)
+OPEN, REMOVED, REFUSED, DISCARDED, VANISHED, PROBE, REQUEUED, BOUNCED, REPLACED, AGED = range(10)
 
 GRACE = 5  # seconds that an ended leg stays reachable: the parent's "queued as" and a merged OpenDKIM line come late
 QUEUED_AGE = 6 * 86400  # maximal_queue_lifetime is 5 days, and the last try may come a day late
@@ -214,7 +214,6 @@ class State:
         self.foreign_lines = 0
         self.not_mail = 0
         self.not_understood: dict[str, int] = {"opendkim": 0, "postfix": 0}
-        self.unknown_programs: dict[bytes, int] = {}
         self.let_go = 0
         self.ours: set[bytes] = set()
         self.foreign_endpoints: set[bytes] = set()

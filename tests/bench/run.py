@@ -82,11 +82,8 @@ def tools(packed: bool) -> Iterator[Tool]:
         shown = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=ROOT)
         usage = shown.stdout + shown.stderr
     missing = "" if "--format" in usage else "not installed"
-    for name, jobs in (("logscan, one process", "1"), ("logscan, all cores", "0")):
-        option = f" --jobs {jobs}" if "--jobs" in usage else ""
-        problem = missing or ("no --jobs yet" if jobs == "0" and not option else "")
-        command = f"report LOG --format json{option}"
-        yield Tool(name, f"logscan {command}", f"{logscan} {command}", problem)
+    command = "report LOG --format json"
+    yield Tool("logscan, one process", f"logscan {command}", f"{logscan} {command}", missing)
     peers = [
         ("pflogsumm", "pflogsumm LOG", "gzip -dc LOG | pflogsumm"),
         ("logwatch", "logwatch --service postfix --range all --logdir DIR --output stdout --format text", ""),

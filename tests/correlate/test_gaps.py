@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from builder import Log, judge
 
 from logscan.correlate.gaps import HANDLERS
 from logscan.correlate.state import Origin, State
@@ -164,3 +165,20 @@ def test_long_hostile_lines_are_read_in_linear_time() -> None:
     for payload in (b"imuxsock[" + b"name: " * 100_000, b"im" + b"a" * 500_000, b"Suppressed " + b"1" * 500_000):
         for tag in HANDLERS:
             assert heard(payload, tag=tag).foreign_lines == 1
+
+
+def test_a_gap_that_nobody_ends_is_over_at_opendkims_next_line() -> None:
+    begin = "imjournal: begin to drop messages due to rate-limiting"
+    log = Log().say("rsyslogd", begin).mail("4F2A91C0301").wait(60)
+    log.mail("4F2A91C0302", "+").wait(60).mail("4F2A91C0303")
+    judged = judge(log)
+    assert [(m.outcome, m.reason) for m in judged.messages] == [
+        ("undecided", "log-gap"),
+        ("signed", None),
+        ("unsigned", "silent"),
+    ]
+
+
+def test_a_warning_of_unknown_text_is_not_understood() -> None:
+    judged = judge(Log().say("smtpd", "warning: something that nobody has seen before", 101))
+    assert judged.not_understood["postfix"] == 1

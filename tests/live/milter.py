@@ -5,39 +5,21 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-import threading
 
+from .listener import Listener, bound
 from .namespace import Namespace
 
 NEGOTIATE, MACRO, BODY_END, QUIT, ABORT = b"O", b"D", b"E", b"Q", b"A"
 
 
-class Milter:
+class Milter(Listener):
     """verdict: a reply such as "550 5.7.1 no", "" to accept, or None to drop the connection."""
 
     def __init__(self, namespace: Namespace, address: tuple[str, int], verdict: str | None):
         self.verdict = verdict
-        self._listener = namespace.socket()
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(address)
-        self._listener.listen(16)
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(bound(namespace, address))
 
-    def close(self) -> None:
-        """Stop listening."""
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
+    def serve(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rb") as stream, contextlib.suppress(OSError, struct.error):
             def say(command: bytes, content: bytes = b"") -> None:
                 connection.sendall(struct.pack("!I", 1 + len(content)) + command + content)

@@ -5,35 +5,21 @@ from __future__ import annotations
 import base64
 import contextlib
 import socket
-import threading
 from pathlib import Path
 
+from .listener import Listener
 
-class SaslServer:
+
+class SaslServer(Listener):
     """Listens on a unix socket until closed. Protocol: Dovecot authentication protocol 1.1."""
 
     def __init__(self, path: Path):
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(str(path))
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(str(path))
         path.chmod(0o666)
-        self._listener.listen(16)
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(listener)
 
-    def close(self) -> None:
-        """Stop listening."""
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
+    def serve(self, connection: socket.socket) -> None:
         hello = "VERSION\t1\t1\nMECH\tPLAIN\tplaintext\nSPID\t1\nCUID\t1\nCOOKIE\t0\nDONE\n"
         with connection, connection.makefile("r") as lines, contextlib.suppress(OSError):
             connection.sendall(hello.encode())

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import smtplib
 import socket
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from .listener import Listener, bound
 from .namespace import Namespace
 
 
@@ -41,7 +41,7 @@ class Arrived:
 Handler = Callable[[Arrived], str | None]
 
 
-class Server:
+class Server(Listener):
     """A threaded SMTP server on an address of the namespace. `arrived` keeps every accepted message.
 
     refuse(recipient) gives a 4xx or 5xx reply to RCPT TO, or None to accept it.
@@ -52,28 +52,10 @@ class Server:
         self.arrived: list[Arrived] = []
         self.refuse: Callable[[str], str | None] = lambda recipient: None
         self.handler, self._xforward = handler, xforward
-        self._listener = namespace.socket()
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(address)
-        self._listener.listen(64)
         self._count = 0
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(bound(namespace, address))
 
-    def close(self) -> None:
-        """Stop listening; sessions end with their clients."""
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._session, args=(connection,), daemon=True).start()
-
-    def _session(self, connection: socket.socket) -> None:
+    def serve(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rb") as lines, contextlib.suppress(OSError):
             def say(text: str) -> None:
                 connection.sendall(text.encode() + b"\r\n")
