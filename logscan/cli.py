@@ -1,6 +1,7 @@
 """The command line: flags to values, errors to one line each, results to standard output, an exit status.
 
-Status: 0 done; 1 findings (`--check`); 2 usage, or input missing, unreadable or not understood; 130 Ctrl-C.
+Status: 0 done; 1 findings (`daily`, `report --check`); 2 usage, or input missing, unreadable or not understood;
+130 Ctrl-C.
 
 Nothing heavy is imported here: the engine, rich and the renderers are loaded by the command that needs them,
 so that `logscan --help` answers at once. A further command lives in a module of its own as a function under
@@ -119,12 +120,12 @@ ColorWhen = Annotated[Color, typer.Option(help="Colour in text; auto: on a termi
 _EXAMPLES = """\b
 Examples:
   logscan report
-  logscan report --since yesterday --until today --check
+  logscan daily
   logscan report /var/log/mail.log* --since "2 hours ago" --by reason
   zcat old.gz | logscan report - --format html --output report.html
   logscan export --since yesterday --output mail.csv
 
-Exit status: 0 done; 1 findings, with --check; 2 usage, or input that is missing or not understood.
+Exit status: 0 done; 1 findings, of daily and with --check; 2 usage, or input that is missing or not understood.
 """
 
 app = typer.Typer(
@@ -234,6 +235,70 @@ def report(
     if result.status:
         return int(result.status)
     return FINDINGS if check and layout.findings(result.doc) else OK
+
+
+@app.command(
+    epilog="\b\nExamples:\n"
+    "  logscan daily\n"
+    "  logscan daily --date 2026-11-24       # the 23rd\n"
+    "  logscan daily --always --format html > yesterday.html\n"
+    "\nSilent when all is well (status 0). Findings (status 1) are those of report --check. Status 2, with a"
+    " line on standard error, when the log is missing, unreadable, or does not tell of the whole day."
+)
+@command
+def daily(
+    logs: Logs = None,
+    date: Annotated[
+        str | None,
+        typer.Option(
+            metavar="D", help="Report on the day before this one: 'today' (default), '2026-11-24', 'Nov 24'."
+        ),
+    ] = None,
+    always: Annotated[bool, typer.Option("--always", help="Print the report even if nothing is wrong.")] = False,
+    host: Hosts = None,
+    domain: Domains = None,
+    format: Annotated[ReportFormat, typer.Option(help="What to write.")] = ReportFormat.text,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Show at most so many problem messages.")
+    ] = 20,
+    our_domain: OurDomains = None,
+    opendkim_conf: OpendkimConf = None,
+    timezone: Timezone = None,
+    jobs: Jobs = None,
+) -> int:
+    """Report on yesterday if something was wrong: for cron and monitoring."""
+    from logscan.daily import run_daily
+    from logscan.pipeline import Options
+    from logscan.render import layout, text
+
+    options = Options(
+        logs=list(logs or ()),
+        hosts=list(host or ()),
+        domains=list(domain or ()),
+        limit=limit,
+        our_domains=list(our_domain or ()),
+        opendkim_conf=opendkim_conf,
+        timezone=timezone,
+        jobs=jobs,
+    )
+    said: list[str] = []
+    with screen.Bar() as bar:
+        result = run_daily(options, date=date, progress=bar.progress, warn=said.append)
+    wrong = layout.findings(result.doc)
+    if wrong or always:
+        plain = format == ReportFormat.text
+        screen.write(
+            text.mail(result.doc, limit=limit)
+            if plain
+            else painted(result.doc, options, format.value, None, "never"),
+            None,
+        )
+    status = int(result.status) or (FINDINGS if wrong else OK)
+    # After the report, whose first line may become a subject; and cron would mail a note on a good day.
+    if status or always:
+        for line in said:
+            bar.warn(line)
+    return status
 
 
 @app.command(

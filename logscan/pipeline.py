@@ -368,7 +368,7 @@ class Job:
         elif lines and not self.problems and not self.run.mail_seen():
             names = ", ".join(info.name for info in self.infos)
             self._problem(SourceError(names, *_NO_MAIL))
-        self._judge_span()
+        self.judge_span()
         state = self.run.state
         known = [text(name) for name in state.hosts]
         for host in self.options.hosts:
@@ -393,7 +393,7 @@ class Job:
                 f"--limit {self.options.limit}: at most {KEEP:,} messages are listed; the export has them all"
             )
 
-    def _judge_span(self) -> None:
+    def judge_span(self) -> None:
         """Warn when the window lies outside of the input, or begins before it."""
         begins = [self.begins(), *(source.first for source in self.skipped)]
         ends = [self.ends(), *(source.last or source.first for source in self.skipped)]
@@ -495,11 +495,16 @@ def run_report(
 
 
 def report_of(
-    options: Options, *, warn: Warn, progress: Progress | None = None, now: int | None = None
+    options: Options,
+    *,
+    warn: Warn,
+    progress: Progress | None = None,
+    now: int | None = None,
+    kind: type[Job] = Job,
 ) -> tuple[Job, dict[str, Any]]:
-    """The report, and the job that read its input; arguments and errors as of `run_report`."""
+    """The report, and the job (of this kind) that read its input; the rest as of `run_report`."""
     tally = Tally()
-    job = Job(options, warn=warn, progress=progress, now=now, tally=tally)
+    job = kind(options, warn=warn, progress=progress, now=now, tally=tally)
     job.read()
     run = job.run
     tally.fold(run.known, everything=True)

@@ -88,7 +88,7 @@ def test_without_arguments_the_help_is_shown(capsys: pytest.CaptureFixture[str])
     assert alone.err == ""
 
 
-@pytest.mark.parametrize("words", [["--help"], ["report", "--help"], ["export", "-h"]])
+@pytest.mark.parametrize("words", [["--help"], ["report", "--help"], ["daily", "--help"], ["export", "-h"]])
 def test_help_fits_80_columns(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 0
     out = capsys.readouterr().out

@@ -132,8 +132,27 @@ def page(doc: Doc, *, by: Collection[str] = (), limit: int = ROWS) -> Page:
 
 def verdict(doc: Doc) -> str:
     """The report in one line, what is wrong first; it may be longer than a screen is wide."""
+    return _one_line(_hosts(doc), doc, _said(doc))
+
+
+def subject(doc: Doc, width: int = 78) -> str:
+    """The verdict as the subject of a mail: at most so many characters, what matters least left out first."""
+    host, said = _hosts(doc), _said(doc)
+    label = short(host.partition(".")[0], 20)
+    # The worst is said first, so the end gives way.
+    tries = [(host, said), *((label, said[:number]) for number in range(len(said), 0, -1))]
+    lines = [_one_line(name, doc, parts) for name, parts in tries]
+    return next((line for line in lines if len(line) <= width), short(lines[-1], width))
+
+
+def _one_line(host: str, doc: Doc, said: Sequence[str]) -> str:
+    where = " ".join(part for part in (host, words.days(doc["window"])) if part)
+    return f"{where}: {', '.join(said)}" if where else ", ".join(said)
+
+
+def _said(doc: Doc) -> list[str]:
+    """What the verdict says, the worst first."""
     out = doc["totals"]["outbound"]
-    where = " ".join(part for part in (_hosts(doc), words.days(doc["window"])) if part)
     faults = sum(fault["severity"] == "error" for fault in doc["faults"])
     parts = [
         f"{words.count(out['unsigned'])} unsigned" if out["unsigned"] else "",
@@ -156,8 +175,7 @@ def verdict(doc: Doc) -> str:
             )
         else:
             parts.append(f"{words.percent(doc['signed_fraction'])} of {words.count(decided)} signed")
-    said = ", ".join(part for part in parts if part)
-    return f"{where}: {said}" if where else said
+    return [part for part in parts if part]
 
 
 def findings(doc: Doc) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from logscan.render.escape import ascii_only
-from logscan.render.layout import ROWS, Doc, page
+from logscan.render.layout import ROWS, Doc, Page, page, subject
 from logscan.render.lines import NARROWEST, Paper, lines
 
 
@@ -14,6 +15,20 @@ def report(doc: Doc, *, width: int = 80, by: Collection[str] = (), limit: int = 
 
     by, limit: as of `--by` and `--limit`, see `layout.page`.
     """
+    return _painted(page(doc, by=by, limit=limit), width)
+
+
+def mail(doc: Doc, *, width: int = 80, limit: int = ROWS) -> str:
+    """The same for a mail: the first line is whole and fit for its subject; a verdict too long for it follows."""
+    made = page(doc, limit=limit)
+    first = Paper(width - 2, ascii_only).cut(ascii_only(subject(doc, width - 2)), width - 2)
+    if first != ascii_only(made.verdict):
+        made = replace(made, verdict=first, advice=[made.verdict, *made.advice])
+    return _painted(made, width)
+
+
+def _painted(made: Page, width: int) -> str:
     paper = Paper(max(width, NARROWEST), ascii_only)
-    made = lines(page(doc, by=by, limit=limit), paper)
-    return "".join(f"{''.join(text for text, _ in line)[: paper.width].rstrip()}\n" for line in made)
+    return "".join(
+        f"{''.join(text for text, _ in line)[: paper.width].rstrip()}\n" for line in lines(made, paper)
+    )

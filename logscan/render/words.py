@@ -66,8 +66,11 @@ def between(first: str, last: str) -> str:
 def days(window: Mapping[str, Any]) -> str:
     """The window as the verdict names it: ``2026-11-23``, ``2026-11-20 to 2026-11-23``, with times.
 
-    Where the user set no bound, the first or last line read stands in; "" when there is none either.
+    Where the user set no bound, the first or last line read stands in; "" when there is none either. A day
+    that was asked for by name (`daily`) is that day, also where the clocks skip its midnight.
     """
+    if window.get("day"):
+        return str(window["day"])
     start = _edge(window["since"]) or (window["first"] or "")[:10]
     end = _edge(window["until"], exclusive=True) or (window["last"] or "")[:10]
     if not start or not end:
