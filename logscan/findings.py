@@ -13,18 +13,30 @@ from typing import NamedTuple
 from logscan.correlate.milters import refused_by_failure
 from logscan.correlate.state import (
     BOUNCED,
+    CONSULTED,
     DISCARDED,
+    EXTERNAL,
+    FAIL,
     LOST,
     MADE,
+    NONE,
+    OK,
     OPEN,
     PICKUP,
     PROBE,
+    REASON,
     REFUSED,
+    REFUSED_IT,
     SMTPD,
+    TROUBLE,
+    VERIFIED,
     Failure,
     Leg,
     Run,
     Word,
+)
+from logscan.correlate.state import (
+    DNS as DNS_FAILED,
 )
 from logscan.parse.postfix import active_sender, client_fields, is_loopback, is_private, pickup_sender
 
@@ -112,21 +124,35 @@ def examine(legs: list[Leg]) -> Case:
     sender = sender_of(legs)
     domain = sender.rpartition(b"@")[2].lower() if sender else None
     effect = effect_of(legs)
+    signed = False
+    failure: Failure | None = None
+    said = 0
+    for leg in legs:
+        if leg.signatures is not None:
+            signed = True
+        if failure is None:
+            failure = leg.failure
+        if leg.words is not None:
+            for word in leg.words:
+                said |= word.bits
     if sender == b"" or (first.kind == MADE and sender is not None and sender.startswith(b"double-bounce@")):
-        signed = any(leg.signatures is not None for leg in legs)
         return Case(host, None, "bounce", effect, "signed" if signed else "unchecked")
-    outcome, reason, run, endpoint = _outbound(legs)
     opened, service = first.proxy or (first.opened, first.service)
-    if outcome == "signed" or any(leg.signatures is not None for leg in legs) or _submitted(first, opened, service):
+    if signed or _submitted(first, opened, service):
+        outcome, reason, run, endpoint = _outbound(legs, signed, failure, said)
         return Case(host, domain, "outbound", effect, outcome, reason, run, endpoint)
-    checked, checked_reason = _inbound(legs)
+    checked, checked_reason = _inbound(legs, failure, said)
     # Behind a filter before the queue OpenDKIM sees loopback, so what it makes of the client says nothing.
-    words = first.words or () if first.proxy is None else ()
-    seen = any(w.kind in ("external", "verify-ok", "verify-fail", "verify-none", "dns") for w in words)
+    heard = 0
+    if first.words is not None and first.proxy is None:
+        for word in first.words:
+            heard |= word.bits
+    seen = bool(heard & (VERIFIED | EXTERNAL))
     local, relayed = _deliveries(legs)
     if seen and local:
         return Case(host, None, "inbound", effect, checked=checked, checked_reason=checked_reason)
-    if any(_consulted(w) for w in words):
+    outcome, reason, run, endpoint = _outbound(legs, signed, failure, said)
+    if heard & CONSULTED:
         return Case(host, domain, "outbound", effect, outcome, reason, run, endpoint)
     client, _, orig = client_fields(opened)
     client = orig or client
@@ -237,44 +263,48 @@ def _submitted(first: Leg, opened: bytes, service: bytes) -> bool:
     )
 
 
-def _consulted(word: Word) -> bool:
-    """OpenDKIM looked into its tables, which it does only for clients that it trusts (rule 4)."""
-    return word.reason in ("no-signing-table-match", "no-signing-domain", "key")
-
-
 def _decisive(legs: list[Leg]) -> Leg:
     """The leg whose refusal is the message's: the last try of local mail, the first leg of all other."""
-    tries = [leg for leg in legs if leg.kind == PICKUP]
-    return tries[-1] if legs[0].kind == PICKUP and tries else legs[0]
+    if len(legs) == 1 or legs[0].kind != PICKUP:
+        return legs[0]
+    return [leg for leg in legs if leg.kind == PICKUP][-1]
 
 
-def _outbound(legs: list[Leg]) -> tuple[str | None, str | None, int, bytes]:
-    """Outcome, reason, run and endpoint of a message, read as outgoing."""
+def _trouble(legs: list[Leg]) -> str | None:
+    """What OpenDKIM said of its own first failure on the message: "key" or "internal"."""
+    return next((w.reason for leg in legs for w in leg.words or () if w.bits & TROUBLE), None)
+
+
+def _outbound(
+    legs: list[Leg], signed: bool, failed: Failure | None, said: int
+) -> tuple[str | None, str | None, int, bytes]:
+    """Outcome, reason, run and endpoint of a message, read as outgoing.
+
+    signed: a leg has a signature. failed: the first failure of a milter. said: the bits of all words.
+    """
     last = _decisive(legs)
-    failed = next((leg.failure for leg in legs if leg.failure is not None), None)
-    troubled = next((w.reason for leg in legs for w in leg.words or () if w.reason in ("key", "internal")), None)
     if last.refusal is not None and last.end == REFUSED:
         told = last.refusal.text
-        trouble = next((w.reason for w in last.words or () if w.reason in ("key", "internal")), None)
+        trouble = _trouble([last])
         if trouble is None and refused_by_failure(last.failure, told):
             return "milter-error", _failure_reason(last.failure, told), -1, b""
         if trouble is not None:
             return "milter-error", trouble, -1, b""
-        if any(leg.signatures is not None for leg in legs):
+        if signed:
             return "signed", None, -1, b""
         return "milter-error", "internal" if b"DKIM" in told else "other-milter", -1, b""
-    if any(leg.signatures is not None for leg in legs):
+    if signed:
         return "signed", None, -1, b""
-    if troubled is not None:
-        return "milter-error", troubled, -1, b""
-    for leg in legs:
+    if said & TROUBLE:
+        return "milter-error", _trouble(legs), -1, b""
+    for leg in legs if said & REASON else ():
         for word in leg.words or ():
             # A missed domain alone may have been followed by a signature of its parent's (SubDomains).
-            if word.kind == "unsigned-reason" and b": no signing domain match" not in word.payload:
+            if word.bits & REASON and b": no signing domain match" not in word.payload:
                 return "unsigned", word.reason, -1, b""
     if failed is not None:
         return "milter-error", failed.reason, _run(legs), failed.endpoint
-    if any(w.kind in ("verify-ok", "verify-fail", "verify-none", "dns") for leg in legs for w in leg.words or ()):
+    if said & VERIFIED:
         return "unsigned", "other", -1, b""
     if not any(_asked(leg) for leg in legs):
         return "undecided", "log-gap", -1, b""
@@ -311,27 +341,25 @@ def _run(legs: list[Leg]) -> int:
     return legs[0].space.host.run.number
 
 
-def _inbound(legs: list[Leg]) -> tuple[str, str | None]:
-    """Outcome and reason of a message, read as incoming."""
-    last = _decisive(legs)
-    words = [w for leg in legs for w in leg.words or ()]
-    trouble = next((w.reason for w in words if w.reason in ("key", "internal")), None)
-    if any(w.kind == "verify-ok" for w in words):
+def _inbound(legs: list[Leg], failed: Failure | None, said: int) -> tuple[str, str | None]:
+    """Outcome and reason of a message, read as incoming. failed, said: as of `_outbound`."""
+    if said & OK:
         return "pass", None
-    failures = [w for w in words if w.kind in ("verify-fail", "dns", "refused")]
-    if failures:
-        return "fail", _fail_reason(legs[0], failures)
+    if said & (FAIL | DNS_FAILED | REFUSED_IT):
+        words = [w for leg in legs for w in leg.words or ()]
+        return "fail", _fail_reason(legs[0], [w for w in words if w.bits & (FAIL | DNS_FAILED | REFUSED_IT)])
+    last = _decisive(legs)
+    trouble = _trouble(legs) if said & TROUBLE else None
     if last.refusal is not None and last.end == REFUSED:
         told = last.refusal.text
         if refused_by_failure(last.failure, told) or trouble is not None:
             return "milter-error", trouble or _failure_reason(last.failure, told)
         if b" DKIM signature" in told or b"DKIM key" in told:
             return "fail", "policy"
-    if any(w.kind == "verify-none" for w in words):
+    if said & NONE:
         return "none", None
     if trouble is not None:
         return "milter-error", trouble
-    failed = next((leg.failure for leg in legs if leg.failure is not None), None)
     if failed is not None:
         return "milter-error", failed.reason
     return "unchecked", None

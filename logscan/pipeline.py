@@ -14,7 +14,7 @@ from typing import Any
 
 from logscan import timespan
 from logscan.correlate.feed import Feed, Writers
-from logscan.correlate.state import LOST, Leg, State, text
+from logscan.correlate.state import LOST, REMOVED, Leg, State, text
 from logscan.correlate.transit import close_all
 from logscan.errors import SourceError
 from logscan.findings import Case, Knowledge, examine, is_mail, resolve, sender_of
@@ -91,6 +91,7 @@ class Run:
         domains: frozenset[bytes] = frozenset(),
     ) -> None:
         self.window = window
+        self.bounded = window.since is not None or window.until is not None
         self.zone = zone
         self.tally = tally
         self.keep = keep
@@ -109,11 +110,11 @@ class Run:
         if first.chain is not None:
             # Leg and chain point at each other, and the collector is off: a message must not outlive its end.
             first.chain.legs = []
-        if not self.window.holds(first.first) or (first.kind == LOST and self._is_older(first)):
+        if self.bounded and (not self.window.holds(first.first) or (first.kind == LOST and self._is_older(first))):
             return
         if self.hosts and first.space.host.name not in self.hosts:
             return
-        if not is_mail(legs, state.now):
+        if (first.end != REMOVED or first.active is None) and not is_mail(legs, state.now):
             state.not_mail += 1
             return
         if self.domains and (sender_of(legs) or b"").rpartition(b"@")[2].lower() not in self.domains:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from logscan.correlate import milters
-from logscan.correlate.state import LOST, WORD_CAP, Leg, Origin, State, Word
+from logscan.correlate.state import LOST, OK, WORD_CAP, Leg, Origin, State, Word, word
 from logscan.correlate.transit import QUEUE_ID, find_leg, open_leg
 from logscan.model import Fault, Severity
 from logscan.parse.opendkim_lines import LINES
@@ -26,13 +26,16 @@ RENAMED = re.compile(
 
 # What is said the same way of every message. Senders cannot write these: the whole text is compared.
 _SAID = {
-    b"DKIM verification successful": Word("verify-ok", None, b""),
-    b"no signature data": Word("verify-none", None, b""),
-    b"bad signature data": Word("verify-fail", "bad-signature", b"bad signature data"),
-    b"not authenticated": Word("unsigned-reason", "not-internal", b": not authenticated"),
+    b"DKIM verification successful": word("verify-ok", None, b""),
+    b"no signature data": word("verify-none", None, b""),
+    b"bad signature data": word("verify-fail", "bad-signature", b"bad signature data"),
+    b"not authenticated": word("unsigned-reason", "not-internal", b": not authenticated"),
 }
 SEVERITY: dict[str, Severity] = {"error": "error", "warning": "warning", "info": "info"}
-_EXTERNAL = Word("external", None, b"")
+_EXTERNAL = word("external", None, b"")
+# `DKIM-Signature field added (…)` -> (signing domain, selector): a host has few keys, and says the same all day.
+_signatures: dict[bytes, tuple[bytes, bytes]] = {}
+SIGNATURES_KEPT = 1_000
 
 
 def opendkim(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
@@ -45,38 +48,49 @@ def opendkim(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
         # A limit lets no line through until it is over, and only the next one says so ("lost"), if any does.
         host.gap_to, host.gap_from = state.now, None
     queue_id, _, said = payload.partition(b": ")
-    word = _SAID.get(said)
-    if word is None:
+    pair = _signatures.get(said)
+    if pair is not None:
+        _added(state, origin, queue_id, pair)
+        return
+    known = _SAID.get(said)
+    if known is None:
         if said[:14] == b"DKIM-Signature":
             added = ADDED.fullmatch(said)
             if added is not None:
-                _added(state, origin, queue_id, added[1], added[2])
+                if len(_signatures) >= SIGNATURES_KEPT:
+                    _signatures.clear()
+                _signatures[said] = (added[2], added[1])
+                _added(state, origin, queue_id, (added[2], added[1]))
                 return
         if said[:2] == b"s=" and (said[-5:] == b" SSL " or said[-4:] == b" SSL"):
             run.ssl_lines = True  # the empty tail is no error, and comes with good signatures too
             return
         if said[-14:] == b"] not internal":
-            word = _EXTERNAL
+            known = _EXTERNAL
         else:
             if said[:27] == b"no signing table match for ":
-                _word(state, origin, queue_id, Word("unsigned-reason", "no-signing-table-match", payload))
+                _word(state, origin, queue_id, _no_match(payload))
             else:
                 _slow(state, origin, payload, line)
             return
-    elif word.kind == "verify-ok":
+    elif known.bits == OK:
         run.success = True
     space = host.only
     leg = space.legs.get(queue_id) if space is not None else None
     if leg is None or host.outages:
-        _word(state, origin, queue_id, word)
+        _word(state, origin, queue_id, known)
     elif leg.words is None:
-        leg.words = [word]
+        leg.words = [known]
     elif len(leg.words) < WORD_CAP:
-        leg.words.append(word)
+        leg.words.append(known)
 
 
-def _added(state: State, origin: Origin, queue_id: bytes, selector: bytes, domain: bytes) -> None:
-    """`DKIM-Signature field added (s=<selector>, d=<signing domain>)`."""
+def _no_match(payload: bytes) -> Word:
+    return word("unsigned-reason", "no-signing-table-match", payload)
+
+
+def _added(state: State, origin: Origin, queue_id: bytes, pair: tuple[bytes, bytes]) -> None:
+    """`DKIM-Signature field added (s=<selector>, d=<signing domain>)`. pair: (signing domain, selector)."""
     host = origin.host
     space = host.only
     leg = space.legs.get(queue_id) if space is not None else None
@@ -85,17 +99,17 @@ def _added(state: State, origin: Origin, queue_id: bytes, selector: bytes, domai
         if leg is None:
             return
     if leg.signatures is None:
-        leg.signatures = [(domain, selector)]
+        leg.signatures = [pair]
     elif len(leg.signatures) < WORD_CAP:
-        leg.signatures.append((domain, selector))
+        leg.signatures.append(pair)
     host.run.success = True
     failure = leg.failure
     if failure is not None and leg.active is None and failure.text.startswith(b"warning: connect to Milter service "):
         # OpenDKIM signed a mail whose session never reached that endpoint, so that is another milter. A
         # conversation that broke off proves nothing: OpenDKIM's line may come late, after its own death.
         state.foreign_endpoints.add(failure.endpoint)
-    if domain not in state.ours:
-        state.ours.add(domain.lower())
+    if pair[0] not in state.ours:
+        state.ours.add(pair[0].lower())
     if host.outages:
         milters.works(origin, leg)
 
@@ -121,7 +135,7 @@ def _slow(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
         if fault is not None and shape.reason is not None:
             origin.host.key_trouble.append((payload, fault))
         return
-    leg = _word(state, origin, queue_id, Word(shape.kind, shape.reason, payload))
+    leg = _word(state, origin, queue_id, word(shape.kind, shape.reason, payload))
     if not shape.message_fault:
         return
     if fault is None:
@@ -200,15 +214,15 @@ def _leg(state: State, origin: Origin, queue_id: bytes) -> Leg | None:
     return open_leg(state, space, queue_id, LOST, b"", origin.program)
 
 
-def _word(state: State, origin: Origin, queue_id: bytes, word: Word) -> Leg | None:
+def _word(state: State, origin: Origin, queue_id: bytes, said: Word) -> Leg | None:
     """Note a line about a message."""
     leg = _leg(state, origin, queue_id)
     if leg is None:
         return None
     if leg.words is None:
-        leg.words = [word]
+        leg.words = [said]
     elif len(leg.words) < WORD_CAP:
-        leg.words.append(word)
+        leg.words.append(said)
     if origin.host.outages:
         milters.works(origin, leg)
     return leg

@@ -17,6 +17,7 @@ from logscan.parse.stamps import Clock
 # one. A writer that is silent for a whole generation is forgotten, so memory follows the writers at work.
 GENERATION = 5_000
 REPEATS = 10_000
+CLOSING = ord("]")
 
 
 class Feed:
@@ -52,19 +53,19 @@ class Feed:
             lines.pop()
         for line in lines:
             head, _, payload = line.partition(b": ")
-            kind = head[:1]
-            if kind > b"@":
-                if head[:15] != stamp:
-                    at = traditional(head[:15])
-                    if at is None:
-                        stamp = b""
-                        self.slow(line, lines)
-                        continue
-                    stamp = head[:15]
-                    if at != state.now:
-                        self.reached(at)
+            if head[:15] == stamp:
                 tag = head[16:]
-            elif b"0" <= kind <= b"9":
+            elif head[:1] > b"@":
+                at = traditional(head[:15])
+                if at is None:
+                    stamp = b""
+                    self.slow(line, lines)
+                    continue
+                stamp = head[:15]
+                if at != state.now:
+                    self.reached(at)
+                tag = head[16:]
+            elif b"0" <= head[:1] <= b"9":
                 mark, _, tag = head.partition(b" ")
                 if mark[:19] != stamp or mark[-6:] != zone:
                     at = iso(mark)
@@ -89,7 +90,8 @@ class Feed:
                     self.slow(line, lines)
                     continue
                 origin = known
-            if payload[:17] == b"message repeated ":
+            # One byte rules it out for nearly all: rsyslog closes its repeat with a bracket.
+            if line[-1] == CLOSING and payload[:17] == b"message repeated ":
                 self.repeated(origin, payload, line)
             else:
                 origin.handle(state, origin, payload, line)
@@ -218,7 +220,7 @@ def guessed(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
 
 def foreign(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     """Another program's line. One that writes OpenDKIM's own sentences is an OpenDKIM under another name."""
-    if b"DKIM" in payload and daemon.RENAMED.match(payload) is not None:
+    if payload.find(b"DKIM") >= 0 and daemon.RENAMED.match(payload) is not None:
         state.opendkim_names.add(origin.program)
         origin.handle = daemon.opendkim
         daemon.opendkim(state, origin, payload, line)

@@ -28,8 +28,8 @@ from logscan.correlate.state import (
     Refusal,
     Space,
     State,
-    Word,
     text,
+    word,
 )
 from logscan.correlate.transit import close, end_leg, find_leg, join, open_leg, retried, wait_for_retry
 from logscan.parse.postfix import (
@@ -131,7 +131,7 @@ def _client(state: State, origin: Origin, queue_id: bytes, rest: bytes) -> None:
         leg.failure = origin.failure
         leg.held = origin.held
     # A login name is the user's own text, and filters do not log in.
-    if b", orig_" in rest and b", sasl_username=" not in rest:
+    if rest.find(b", orig_") > 0 and rest.find(b", sasl_username=") < 0:
         place = rest.rfind(b", orig_queue_id=")
         if place > 0:
             parent = find_leg(space.host, rest[place + 16 :].partition(b",")[0])
@@ -370,7 +370,7 @@ def _milter_action(state: State, origin: Origin, leg: Leg, rest: bytes) -> None:
                 leg.signatures = []
             run = leg.space.host.run
             run.success = run.seen = True
-            leg.words = [*(leg.words or []), Word("header-proof", None, rest)]
+            leg.words = [*(leg.words or []), word("header-proof", None, rest)]
         return
     action = MILTER_ACTION.match(rest)
     if action is None:
@@ -468,7 +468,7 @@ def _delivery(state: State, origin: Origin, queue_id: bytes, rest: bytes, payloa
     end = rest.find(b">, relay=", 4)
     recipient = rest[4:end]
     place = rest.find(b", status=", end)
-    if end < 0 or place < 0 or b" " in recipient or b'"' in recipient:
+    if end < 0 or place < 0 or rest.find(b" ", 4, end) > 0 or rest.find(b'"', 4, end) > 0:
         # An alias (`orig_to=`) or an odd address: the whole form is compared.
         match = DELIVERY.match(rest) or DELIVERY_INTERNAL.match(rest)
         if match is None:
@@ -482,7 +482,7 @@ def _delivery(state: State, origin: Origin, queue_id: bytes, rest: bytes, payloa
     leg.last = state.now
     linked = False
     if status == b"sent":
-        if b"ed as " in told:
+        if told.find(b"ed as ") > 0:
             linked = _follow(origin, leg, relay, told)
     elif status[:7] == b"deliver" or status[:7] == b"undeliv":
         end_leg(state, leg, PROBE)

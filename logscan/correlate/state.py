@@ -52,12 +52,32 @@ class Refusal(NamedTuple):
 Delivery = tuple[bytes, bytes, bytes, bool]
 
 
+# What OpenDKIM's words on a message amount to, as bits: the rules ask for any of several at once.
+OK, NONE, FAIL, DNS, EXTERNAL, REFUSED_IT, REASON, CONSULTED, TROUBLE = (1 << bit for bit in range(9))
+VERIFIED = OK | NONE | FAIL | DNS
+_BY_KIND = {
+    "verify-ok": OK, "verify-none": NONE, "verify-fail": FAIL, "dns": DNS,
+    "external": EXTERNAL, "refused": REFUSED_IT, "unsigned-reason": REASON,
+}  # fmt: skip
+_BY_REASON = {
+    # It looked into its tables, which it does only for clients that it trusts (rule 4).
+    "no-signing-table-match": CONSULTED, "no-signing-domain": CONSULTED,
+    "key": CONSULTED | TROUBLE, "internal": TROUBLE,
+}  # fmt: skip
+
+
 class Word(NamedTuple):
     """A line of OpenDKIM about a message: its kind (`opendkim_lines`), the contract's reason, the payload."""
 
     kind: str
     reason: str | None
     payload: bytes
+    bits: int
+
+
+def word(kind: str, reason: str | None, payload: bytes) -> Word:
+    """A word, with what it amounts to."""
+    return Word(kind, reason, payload, _BY_KIND.get(kind, 0) | _BY_REASON.get(reason or "", 0))
 
 
 class Run:

@@ -31,6 +31,7 @@ from logscan.correlate.state import (
 from logscan.parse import lines
 
 QUEUE_ID = re.compile(lines.QUEUE_ID)
+HEX = b"0123456789ABCDEF"  # of the short form; stripping it is the quickest look at an ID
 SWEEP_EVERY = 600
 SCAN_GAP = 2  # seconds without a try: pickup's scan of the maildrop is over
 
@@ -41,7 +42,7 @@ def open_leg(state: State, space: Space, queue_id: bytes, kind: int, opened: byt
     old = legs.get(queue_id)
     if old is not None:
         end_leg(state, old, REPLACED)
-    elif QUEUE_ID.fullmatch(queue_id) is None:
+    elif (queue_id.strip(HEX) or not 6 <= len(queue_id) <= 21) and QUEUE_ID.fullmatch(queue_id) is None:
         return None
     state.seq += 1
     leg = legs[queue_id] = Leg(space, queue_id, state.now, state.seq, kind, opened, service)
@@ -113,30 +114,29 @@ def join(parent: Leg, child: Leg) -> None:
 
 def advance(state: State, at: int) -> None:
     """The log came to an instant at which something is due."""
+    state.due = at + SWEEP_EVERY
     settle(state, at)
     if at >= state.next_sweep:
         sweep(state)
-    due = state.next_sweep
-    for space in state.spaces:
-        for leg in space.closed.values():
-            if leg.last + GRACE < due:
-                due = leg.last + GRACE
-            break
-    state.due = due
+    state.due = min(state.due, state.next_sweep)
 
 
 def settle(state: State, at: int) -> None:
-    """Finish the legs whose grace is over."""
+    """Finish the legs whose grace is over, and note when the next one's is."""
     before = at - GRACE
     for space in state.spaces:
         closed = space.closed
-        while closed:
-            queue_id = next(iter(closed))
-            leg = closed[queue_id]
+        over = []
+        for leg in closed.values():
             if leg.last > before:
+                state.due = min(state.due, leg.last + GRACE)
                 break
-            del closed[queue_id]
-            _settled(state, leg)
+            over.append(leg)
+        for leg in over:
+            # One by one: a message is finished with the last of its legs.
+            if closed.get(leg.queue_id) is leg:
+                del closed[leg.queue_id]
+                _settled(state, leg)
 
 
 def _settled(state: State, leg: Leg) -> None:
