@@ -16,7 +16,7 @@ from logscan.correlate.state import Leg
 from logscan.findings import Case, resolve
 from logscan.message_fields import build_message
 from logscan.model import Fault, Message, SourceInfo, Window
-from logscan.pipeline import Run
+from logscan.run import Run
 from logscan.tally import Tally
 
 START = 1795507200  # 2026-11-24T08:00:00Z

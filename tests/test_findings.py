@@ -13,7 +13,7 @@ from logscan.correlate.state import Leg
 from logscan.correlate.state import Run as Span
 from logscan.findings import Case, Knowledge, Verdict, examine, is_final, resolve
 from logscan.model import INBOUND_OUTCOMES, OUTBOUND_OUTCOMES, SourceInfo, Window
-from logscan.pipeline import Run
+from logscan.run import Run
 
 SITUATIONS = sorted((Path(__file__).parent / "data" / "situations").glob("*.log"))
 REASONS = {

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from logscan.correlate.state import LEG_CAP
 from logscan.model import INBOUND_OUTCOMES, OUTBOUND_OUTCOMES, Message, SourceInfo, Window
-from logscan.pipeline import Run
+from logscan.run import Run
 from logscan.sources.blocks import read_blocks
 from logscan.tally import Tally
 

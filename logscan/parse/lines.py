@@ -135,7 +135,7 @@ class Lines:
         assert self._by_word is not None
         words = self._by_word.keys() & set(payload.split(b" "))
         entries = [entry for word in words for entry in self._by_word[word]]
-        entries += [entry for entry in self._wordless if entry.literal in payload]
+        entries += [entry for entry in self._wordless if payload.find(entry.literal) >= 0]
         entries.sort(key=attrgetter("beginning_rank" if cut else "rank"))
         for entry in entries:
             shape = entry.shape
