@@ -1,7 +1,7 @@
 """The command line: flags to values, errors to one line each, results to standard output, an exit status.
 
-Status: 0 done; 1 findings (`daily`, `report --check`); 2 usage, or input missing, unreadable or not understood;
-130 Ctrl-C.
+Status: 0 done; 1 findings (`daily`, `report --check`), or a trace that finds nothing; 2 usage, or input missing,
+unreadable or not understood; 130 Ctrl-C.
 
 Nothing heavy is imported here: the engine, rich and the renderers are loaded by the command that needs them,
 so that `logscan --help` answers at once. A further command lives in a module of its own as a function under
@@ -65,6 +65,13 @@ class ExportFormat(StrEnum):
     parquet = "parquet"
 
 
+class TraceFormat(StrEnum):
+    """What a trace can be written as."""
+
+    text = "text"
+    json = "json"
+
+
 class Color(StrEnum):
     """When to colour."""
 
@@ -123,9 +130,11 @@ Examples:
   logscan daily
   logscan report /var/log/mail.log* --since "2 hours ago" --by reason
   zcat old.gz | logscan report - --format html --output report.html
+  logscan trace 7AA7C20C4C1
   logscan export --since yesterday --output mail.csv
 
-Exit status: 0 done; 1 findings, of daily and with --check; 2 usage, or input that is missing or not understood.
+Exit status: 0 done; 1 findings, of daily and with --check, or a trace that finds nothing; 2 usage, or input
+that is missing or not understood.
 """
 
 app = typer.Typer(
@@ -343,6 +352,68 @@ def export(
     kind = format.value if format else _by_name(output)
     with screen.Bar() as bar:
         return int(run_export(options, format=kind, output=output, warn=bar.warn, progress=bar.progress))
+
+
+@app.command(
+    epilog="\b\nExamples:\n"
+    "  logscan trace 7AA7C20C4C1\n"
+    "  logscan trace '<t01014.1@app.example.org>' /var/log/mail.log*\n"
+    "  logscan trace news@lists.example.net --since yesterday\n"
+    "  logscan trace @example.org --since -2h --format json | jq '.messages[].outcome'\n"
+)
+@command
+def trace(
+    word: Annotated[
+        str,
+        typer.Argument(
+            metavar="QUEUE_ID|MESSAGE_ID|ADDRESS",
+            help="What to look for: a queue ID, a Message-ID, the sender or a recipient; '@example.org' is every"
+            " address of that domain.",
+            show_default=False,
+        ),
+    ],
+    logs: Logs = None,
+    since: Since = None,
+    until: Until = None,
+    format: Annotated[TraceFormat, typer.Option(help="What to write.")] = TraceFormat.text,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, max=1000, help="Show the newest N of several messages.")
+    ] = 10,
+    our_domain: OurDomains = None,
+    opendkim_conf: OpendkimConf = None,
+    timezone: Timezone = None,
+    color: ColorWhen = Color.auto,
+) -> int:
+    """Show one mail's way through the log: verdict, what to do, every line with its time and gap."""
+    from logscan.pipeline import Options
+    from logscan.render import trace as paint
+    from logscan.trace import run_trace
+
+    options = Options(
+        logs=list(logs or ()),
+        since=since,
+        until=until,
+        our_domains=list(our_domain or ()),
+        opendkim_conf=opendkim_conf,
+        timezone=timezone,
+    )
+    with screen.Bar() as bar:
+        result = run_trace(word, options, limit=limit, warn=bar.warn, progress=bar.progress)
+    if format is TraceFormat.json:
+        from logscan.render import json
+
+        screen.write(json.report(result.doc), None)
+    elif result.doc["matches"]:
+        if sys.stdout.isatty() or color is Color.always:
+            import shutil
+
+            width = shutil.get_terminal_size((80, 24)).columns
+            screen.write(paint.terminal(result.doc, width=width, color=screen.colored(color.value)), None)
+        else:
+            screen.write(paint.text(result.doc), None)
+    if not result.doc["matches"] and result.doc["input"]["lines"]:
+        screen.notice(paint.not_found(result.doc))
+    return int(result.status) or (OK if result.doc["matches"] else FINDINGS)
 
 
 def painted(doc: dict[str, Any], options: Options, format: str, output: str | None, color: str) -> str:

@@ -225,13 +225,14 @@ def _faults(doc: Doc, limit: int) -> Section | None:
     wrong = [
         fault for severity in ("error", "warning") for fault in doc["faults"] if fault["severity"] == severity
     ]
-    body: list[str | Table | Entry] = [_fault(fault) for fault in wrong[:limit]]
+    body: list[str | Table | Entry] = [fault_entry(fault) for fault in wrong[:limit]]
     if len(wrong) > limit:
         body.append(f"and {words.count(len(wrong) - limit)} more")
     return Section("faults", "Faults", body) if wrong else None
 
 
-def _fault(fault: Doc) -> Entry:
+def fault_entry(fault: Doc) -> Entry:
+    """A fault of the document, in words."""
     facts = [words.between(fault["first"], fault["last"])]
     if fault["kind"] == "not-logging":
         # No event, and seen in no line: what is counted are messages, and an end would be in the log.

@@ -42,12 +42,13 @@ class Paper:
         if self.measure(text) <= width:
             return text
         if width <= 3:
-            return self._take(text, width)
-        head = self._take(text, (width - 3 + 1) // 2)
-        tail = self._take(text[::-1], width - 3 - self.measure(head))[::-1]
+            return self.take(text, width)
+        head = self.take(text, (width - 3 + 1) // 2)
+        tail = self.take(text[::-1], width - 3 - self.measure(head))[::-1]
         return f"{head}...{tail}"
 
-    def _take(self, text: str, width: int) -> str:
+    def take(self, text: str, width: int) -> str:
+        """As much of the beginning of the text as `width` columns hold."""
         used = 0
         for at, char in enumerate(text):
             used += self.measure(char)
@@ -85,11 +86,12 @@ def lines(page: Page, paper: Paper) -> list[Line]:
             elif isinstance(part, Table):
                 out += _table(part, paper)
             else:
-                out += _entry(part, paper)
+                out += entry_lines(part, paper)
     return out
 
 
-def _entry(entry: Entry, paper: Paper) -> list[Line]:
+def entry_lines(entry: Entry, paper: Paper) -> list[Line]:
+    """A fault: severity and headline, facts, notes, quotes."""
     deep = INDENT + " " * 9
     first, *rest = paper.wrap(entry.head, deep)
     label = f"{INDENT}{entry.severity:<9}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -32,11 +32,21 @@ def report(doc: Doc, *, width: int, color: bool, by: Collection[str] = (), limit
 
     by, limit: as of `--by` and `--limit`, see `layout.page`.
     """
-    paper = Paper(max(width, NARROWEST), visible, cell_len)
+    made = lines(page(doc, by=by, limit=limit), paper(width))
+    return painted(made, width=width, color=color)
+
+
+def paper(width: int) -> Paper:
+    """What a screen is laid out on."""
+    return Paper(max(width, NARROWEST), visible, cell_len)
+
+
+def painted(made: Iterable[Line], *, width: int, color: bool) -> str:
+    """Lines as text for a terminal, none of them wider than the paper."""
     out = io.StringIO()
     console = Console(
         file=out,
-        width=paper.width,
+        width=max(width, NARROWEST),
         force_terminal=color,
         color_system="standard" if color else None,
         no_color=not color,
@@ -46,7 +56,7 @@ def report(doc: Doc, *, width: int, color: bool, by: Collection[str] = (), limit
         highlight=False,
         _environ={},
     )
-    for line in lines(page(doc, by=by, limit=limit), paper):
+    for line in made:
         console.print(_text(line), no_wrap=True, overflow="crop", soft_wrap=False)
     return out.getvalue()
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from logscan.render.escape import ascii_only
-from logscan.render.layout import ROWS, Doc, Page, page, subject
-from logscan.render.lines import NARROWEST, Paper, lines
+from logscan.render.layout import ROWS, Doc, page, subject
+from logscan.render.lines import NARROWEST, Line, Paper, lines
 
 
 def report(doc: Doc, *, width: int = 80, by: Collection[str] = (), limit: int = ROWS) -> str:
@@ -15,7 +15,7 @@ def report(doc: Doc, *, width: int = 80, by: Collection[str] = (), limit: int = 
 
     by, limit: as of `--by` and `--limit`, see `layout.page`.
     """
-    return _painted(page(doc, by=by, limit=limit), width)
+    return painted(lines(page(doc, by=by, limit=limit), paper(width)), width)
 
 
 def mail(doc: Doc, *, width: int = 80, limit: int = ROWS) -> str:
@@ -24,11 +24,15 @@ def mail(doc: Doc, *, width: int = 80, limit: int = ROWS) -> str:
     first = Paper(width - 2, ascii_only).cut(ascii_only(subject(doc, width - 2)), width - 2)
     if first != ascii_only(made.verdict):
         made = replace(made, verdict=first, advice=[made.verdict, *made.advice])
-    return _painted(made, width)
+    return painted(lines(made, paper(width)), width)
 
 
-def _painted(made: Page, width: int) -> str:
-    paper = Paper(max(width, NARROWEST), ascii_only)
-    return "".join(
-        f"{''.join(text for text, _ in line)[: paper.width].rstrip()}\n" for line in lines(made, paper)
-    )
+def paper(width: int) -> Paper:
+    """What plain text is laid out on."""
+    return Paper(max(width, NARROWEST), ascii_only)
+
+
+def painted(made: Iterable[Line], width: int) -> str:
+    """Lines as text, none of them wider than the paper."""
+    width = max(width, NARROWEST)
+    return "".join(f"{''.join(text for text, _ in line)[:width].rstrip()}\n" for line in made)

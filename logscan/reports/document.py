@@ -49,13 +49,8 @@ def document(state: State, tally: Tally, known: Knowledge, facts: Facts, *, limi
     doc: dict[str, Any] = {
         "schema": SCHEMA,
         "hosts": hosts,
-        "window": {
-            "since": _iso(facts.window.since, zone),
-            "until": _iso(facts.window.until, zone),
-            "first": _iso(facts.seen[0], zone),
-            "last": _iso(facts.seen[1], zone),
-        },
-        "input": _input(state, facts),
+        "window": window_dict(facts),
+        "input": input_dict(state, facts),
         "totals": {
             "outbound": outbound,
             "inbound": _outcomes(tally, "inbound", INBOUND_OUTCOMES),
@@ -98,7 +93,19 @@ def _hosts(state: State, facts: Facts) -> list[str]:
     return sorted(text(name) for name in spoke if not facts.hosts or name in facts.hosts)
 
 
-def _input(state: State, facts: Facts) -> dict[str, Any]:
+def window_dict(facts: Facts) -> dict[str, Any]:
+    """What was asked for, and the first and last line that were read in it."""
+    zone = facts.zone
+    return {
+        "since": _iso(facts.window.since, zone),
+        "until": _iso(facts.window.until, zone),
+        "first": _iso(facts.seen[0], zone),
+        "last": _iso(facts.seen[1], zone),
+    }
+
+
+def input_dict(state: State, facts: Facts) -> dict[str, Any]:
+    """What was read."""
     return {
         "sources": [
             {
