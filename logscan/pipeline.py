@@ -29,6 +29,7 @@ from logscan.run import Run, no_collector
 from logscan.sources import merge
 from logscan.sources.blocks import LONGEST_LINE, read_blocks
 from logscan.sources.plan import Plan, PlannedSource, chains, plan
+from logscan.sources.seek import narrowed
 from logscan.tally import KEEP, Tally
 
 Warn = Callable[[str], None]
@@ -111,6 +112,7 @@ class Job:
         self.infos: list[SourceInfo] = []
         self.problems: list[SourceError] = []
         self.partial = False
+        self._mail_elsewhere = False  # mail lines are in a log of which only a part was read
         self._warn = warn
         self._progress = progress
         ours = set(options.our_domains) | (self.conf.domains if self.conf else set())
@@ -159,7 +161,17 @@ class Job:
 
     # --- reading ---
 
+    def _narrowed(self, source: PlannedSource) -> PlannedSource:
+        """What has to be read of the source. Just before it is read: logs are rotated at any time."""
+        source = narrowed(source, self.wide, self.zone)
+        if source.part is not None:
+            self._mail_elsewhere = True
+            if self._total is not None:
+                self._total -= source.size - source.part
+        return source
+
     def _single(self, source: PlannedSource) -> None:
+        source = self._narrowed(source)
         info = self._info(source)
         foreign = self.run.state.foreign_lines
         watch = _Watch(source.open(info), self._tick)
@@ -169,20 +181,21 @@ class Job:
             self.infos.remove(info)
             self._problem(problem)
             return
-        self._check(feed, [info], watch.mail, self.run.state.foreign_lines - foreign)
+        mail = watch.mail or source.part is not None
+        self._check(feed, [info], mail, self.run.state.foreign_lines - foreign)
 
     def _merged(self, followed: list[list[PlannedSource]]) -> None:
         """Sources that overlap in time, as one log. A chain's files follow each other."""
+        followed = [[self._narrowed(source) for source in sources] for sources in followed]
         foreign = self.run.state.foreign_lines
         before = len(self.infos)
         watch = _Watch(merge.merge([self._runs(sources) for sources in followed]), self._tick)
         every = [source for sources in followed for source in sources]
-        hint = min(
-            every, key=lambda source: source.reference if source.first is None else source.first
-        ).year_hint
+        hint = min(every, key=_begin).year_hint
         clock = Clock(self.zone, max(source.reference for source in every), hint)
         feed = self.run.feed(iter(watch), clock)
-        self._check(feed, self.infos[before:], watch.mail, self.run.state.foreign_lines - foreign)
+        mail = watch.mail or any(source.part is not None for source in every)
+        self._check(feed, self.infos[before:], mail, self.run.state.foreign_lines - foreign)
 
     def _runs(self, sources: list[PlannedSource]) -> Iterator[merge.Run]:
         """A chain's lines by the second. The feed reads their stamps again: here they only tell the order."""
@@ -237,7 +250,7 @@ class Job:
         if not lines and not self.skipped:
             for info in self.infos:
                 self._problem(SourceError(info.name, "empty", "is the mail log another file?"))
-        elif lines and not self.problems and not self.run.mail_seen():
+        elif lines and not self.problems and not self.run.mail_seen() and not self._mail_elsewhere:
             names = ", ".join(info.name for info in self.infos)
             self._problem(SourceError(names, *_NO_MAIL))
         self.judge_span()
@@ -267,8 +280,8 @@ class Job:
 
     def judge_span(self) -> None:
         """Warn when the window lies outside of the input, or begins before it."""
-        begins = [self.begins(), *(source.first for source in self.skipped)]
-        ends = [self.ends(), *(source.last or source.first for source in self.skipped)]
+        begins = [self.begins(), *(source.first for source in self.plan.sources)]
+        ends = [self.ends(), *(source.last or source.first for source in self.plan.sources)]
         begin = min((at for at in begins if at is not None), default=None)
         end = max((at for at in ends if at is not None), default=None)
         if begin is None or end is None:
@@ -334,6 +347,12 @@ class _Stamper:
             self._info.first = at
         self._info.last = at
         return at
+
+
+def _begin(source: PlannedSource) -> int:
+    """When what is read of it begins, as far as that is known."""
+    known = source.first if source.begins is None else source.begins
+    return source.reference if known is None else known
 
 
 def _total(sources: list[PlannedSource]) -> int | None:

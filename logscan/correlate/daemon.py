@@ -181,7 +181,7 @@ def _life(state: State, origin: Origin, name: str, line: bytes) -> None:
     elif name == "terminating":
         host.run = state.new_run(host.name, down=True)
         stopped = state.fault(host, "opendkim-stopped", b"", "warning", line)
-        stopped.ongoing = True
+        stopped.ongoing = stopped.ongoing or state.window.holds(state.now)
         stopped.severity = "warning"
     elif name == "reloaded":
         host.run = state.new_run(host.name, started=True)

@@ -84,7 +84,8 @@ def _lost_before(origin: Origin, endpoint: bytes) -> bool:
 
 def _event(state: State, origin: Origin, reason: str, endpoint: bytes, line: bytes, payload: bytes) -> Failure:
     fault = state.fault(origin.host, FAULT_OF_REASON[reason], endpoint, "error", line)
-    fault.ongoing = True
+    # Another outage, after the window, does not make the one in it go on.
+    fault.ongoing = fault.ongoing or state.window.holds(state.now)
     run = origin.host.run
     run.troubled = True
     if run.unclean and reason == "connection-lost":

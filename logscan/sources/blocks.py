@@ -80,6 +80,30 @@ def read_blocks(
         info.ends_early = f"ends early after line {info.lines}"
 
 
+def read_range(
+    path: str | Path, start: int, end: int | None, info: SourceInfo, *, size: int = 262144
+) -> Generator[bytes, None, None]:
+    """Read a part of a plain file as blocks of whole lines, counted into `info` as by `read_blocks`.
+
+    start: the byte at which a line begins. end: the one at which another begins, None for the end of the file.
+    Raises SourceError when the file cannot be opened.
+    """
+    with open_source(path, info.name) as stream:
+        yield from line_blocks(_part(stream, start, end, info, size), info)
+    if info.ends_early is not None:
+        info.ends_early = f"ends early after line {info.lines}"
+
+
+def _part(stream: BinaryIO, start: int, end: int | None, info: SourceInfo, size: int) -> Iterator[bytes]:
+    try:
+        stream.seek(start)
+        while data := stream.read(size if end is None else min(size, end - start)):
+            start += len(data)
+            yield data
+    except OSError as error:
+        info.ends_early = error.strerror or "read error"
+
+
 def packing(head: bytes) -> str:
     """How data that begins so is packed: "gz", "bz2", "xz", "zst", or "" for plain."""
     for magic, name in _MAGIC:

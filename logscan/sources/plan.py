@@ -37,7 +37,9 @@ class PlannedSource:
     reference: epoch seconds that bound the year of its last line. year_hint: the year of its first line where
     that bound alone would give another one, else None. first, last: instants of its outermost lines, None
     when not known; upper: no line is later, None when not known. path: None for what is no regular file;
-    packed: "" for plain. family: files with the same one follow each other and never overlap.
+    packed: "" for plain. size: in bytes, as packed. family: files with the same one follow each other and
+    never overlap. begins, part: where only a part of the file is read (`seek.narrowed`), the instant of its
+    first line and its bytes.
     """
 
     name: str
@@ -51,6 +53,8 @@ class PlannedSource:
     packed: str = ""
     size: int = 0
     family: tuple[str, str] = ("", "")
+    begins: int | None = None
+    part: int | None = None
 
     def may_hold(self, window: Window) -> bool:
         """False when nothing in it can be in the window."""

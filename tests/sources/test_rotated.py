@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import os
+import random
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 import zstandard
 
 from logscan.model import Window
+from logscan.sources import blocks, rotated
 from logscan.sources.rotated import (
     LogFile,
     holding,
@@ -242,3 +246,32 @@ def test_a_number_missing_in_the_middle_is_named(tmp_path: Path) -> None:
     for number, name in enumerate(("maillog", "maillog.1", "maillog.4.gz", "maillog.5.gz")):
         write(tmp_path / name, f"Nov {20 - number} 03:00:00")
     assert missing(placed(tmp_path)) == [str(tmp_path / "maillog.3"), str(tmp_path / "maillog.2")]
+
+
+def test_a_large_packed_file_is_opened_at_its_beginning_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = random.Random(1)
+    text = b"".join(b"Nov 20 00:00:00 mx x: %032x\n" % noise.getrandbits(128) for _ in range(100_000))
+    path = tmp_path / "maillog.1.gz"
+    path.write_bytes(gzip.compress(text))
+    assert path.stat().st_size > 1_500_000
+    opened: list[BinaryIO] = []
+    read: list[int] = []
+
+    class Counted(io.FileIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            data = super().read(size) or b""
+            read.append(len(data))
+            return data
+
+    def counted(path: Path, name: str) -> BinaryIO:
+        opened.append(cast(BinaryIO, Counted(path)))
+        return opened[-1]
+
+    monkeypatch.setattr(blocks, "open_source", counted)
+    monkeypatch.setattr(rotated, "open_source", counted)
+    file = look(path, "maillog.1.gz", NOW, UTC)
+    assert file.first_line is not None and file.first_line.startswith(b"Nov 20 00:00:00 mx")
+    assert 0 < sum(read) < 150_000
+    assert all(stream.closed for stream in opened)
