@@ -138,9 +138,7 @@ def test_by_shows_only_the_table_asked_for(by: str) -> None:
 def test_many_hours_become_days_and_long_tables_end() -> None:
     doc = docs.problems()
     doc["by_hour"] = [
-        docs.hour(h, signed=1) | {"hour": f"2026-11-{d:02}T{h:02}:00:00+01:00"}
-        for d in range(1, 31)
-        for h in range(24)
+        docs.hour(h, signed=1) | {"hour": f"2026-11-{d:02}T{h:02}:00:00+01:00"} for d in range(1, 31) for h in range(24)
     ]
     doc["by_domain"] = [docs.domain(f"d{n}.example.org", signed=1) for n in range(500)]
     made = text.report(doc)
@@ -187,26 +185,52 @@ def test_markdown_tables_keep_their_cells_and_hold_no_markup_of_the_log() -> Non
         assert len({line.count("|") for line in table.splitlines()}) == 1
 
 
+# What may stand in a report, and with which attributes: nothing here can load or run anything.
+_ELEMENTS = {
+    "html": {"lang"}, "head": set(), "title": set(), "style": set(), "body": set(), "meta": {"charset", "name", "content",
+    "http-equiv"}, "h1": {"class"}, "h2": set(), "p": {"class"}, "section": {"id"}, "div": {"class"}, "figure": set(),
+    "figcaption": {"class"}, "span": {"class"}, "i": {"class"}, "strong": set(), "code": set(), "pre": set(),
+    "table": set(), "thead": set(), "tbody": set(), "tr": set(), "th": {"scope", "class"}, "td": {"class"},
+    "svg": {"viewbox", "preserveaspectratio", "role", "aria-label"}, "g": set(), "rect": {"class", "x", "y", "width",
+    "height"}, "path": {"class", "d"},
+}  # fmt: skip
+_VOID = {"meta"}
+_INSIDE = {
+    "tr": {"thead", "tbody"}, "th": {"tr"}, "td": {"tr"}, "thead": {"table"}, "tbody": {"table"}, "rect": {"g"},
+    "g": {"svg"}, "path": {"svg"}, "h2": {"section"}, "table": {"div"}, "figcaption": {"figure"},
+    "p": {"body", "section", "div", "figure"}, "pre": {"div"}, "code": {"p", "h1"}, "i": {"span"},
+}  # fmt: skip
+
+
 class _Seen(HTMLParser):
+    """Fails at what is not well-formed or not expected; keeps the visible text."""
+
     def __init__(self) -> None:
         super().__init__()
-        self.tags: set[str] = set()
         self.open: list[str] = []
-        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.text = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.links += [
-            str(value) for name, value in attrs if name in ("href", "src") or name.startswith("on")
-        ]
-        if tag not in ("meta",):
+        names = [name for name, _ in attrs]
+        assert set(names) <= _ELEMENTS[tag] and len(set(names)) == len(names)
+        assert all(value and not re.search("https?:|javascript:|url\\(", value) for _, value in attrs)
+        assert tag not in _INSIDE or self.open[-1] in _INSIDE[tag]
+        self.ids += [str(value) for name, value in attrs if name == "id"]
+        if tag not in _VOID:
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "style":
+            assert not re.search("https?:|url\\(|@import|expression", data)
+        self.text += data
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -214,11 +238,59 @@ def test_html_is_well_formed_and_runs_or_loads_nothing(name: str) -> None:
     made = html.report(docs.ALL[name]())
     seen = _Seen()
     seen.feed(made)
-    assert not seen.open and not seen.links
-    assert not seen.tags & {"script", "a", "img", "link", "iframe", "object", "base", "form"}
+    seen.close()
+    assert not seen.open and len(set(seen.ids)) == len(seen.ids)
+    assert made.startswith("<!DOCTYPE html>\n") and made.count("<html") == made.count("</html>") == 1
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\u200b]", made)
-    # Without quotes a value of the log could add attributes.
-    assert "<script>alert" not in made
+    # No entity is left half-escaped, and what looks like a tag in the log is text.
+    assert not re.search(r"&(?!(?:amp|lt|gt|quot|nbsp|#x27);)", made)
+    assert "<script" not in made
+    assert ("<script>alert" in seen.text) == (name == "hostile")
+    if name != "hostile":
+        assert "http:" not in made and "https:" not in made
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_html_text_stands_out_from_its_ground_in_light_and_dark(scheme: str) -> None:
+    """Contrast of 4.5 and more, as the web's guidelines ask for text."""
+    light, dark = html._STYLE.split("@media (prefers-color-scheme: dark)")
+    rules: dict[str, str] = {}
+    for names, body in re.findall(r"([^{}]+)\{([^{}]*)\}", light + (dark if scheme == "dark" else "")):
+        for name in names.split(","):
+            rules[name.strip()] = rules.get(name.strip(), "") + " ".join(body.split())
+
+    def colour(rule: str, what: str) -> str:
+        return re.findall(rf"(?:^|[ ;]){what}: (#[0-9a-f]{{3,6}});", rules[rule])[-1]  # the last one holds
+
+    for ground in (colour("body", "background"), colour(".fault", "background")):
+        for name in (".good", ".bad", ".unsure", ".quiet", ".zero", "body"):
+            assert _contrast(colour(name, "color"), ground) >= 4.5, (name, ground)
+
+
+def _contrast(one: str, other: str) -> float:
+    bright = sorted((_luminance(one), _luminance(other)))
+    return (bright[1] + 0.05) / (bright[0] + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_html_shows_every_outcome_of_an_hour_however_rare() -> None:
+    doc = docs.healthy()
+    doc["by_hour"] = [docs.hour(0, signed=100_000, unsigned=1), docs.hour(1, signed=1), docs.hour(2)]
+    made = html.report(doc)
+    bars = [
+        [float(height) for height in re.findall(r'height="([\d.]+)"', bar)] for bar in re.findall("<g>.*</g>", made)
+    ]
+    assert len(bars) == 2
+    assert bars[0][1] >= 2 and bars[1][0] >= 2
+    assert all(0 < sum(heights) <= 100 for heights in bars)
+    tops = [float(y) for y in re.findall(r'y="([\d.]+)"', made)]
+    assert min(tops) >= 0
 
 
 def test_html_draws_the_hours() -> None:
