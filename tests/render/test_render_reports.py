@@ -257,7 +257,7 @@ def test_html_text_stands_out_from_its_ground_in_light_and_dark(scheme: str) -> 
     rules: dict[str, str] = {}
     for names, body in re.findall(r"([^{}]+)\{([^{}]*)\}", light + (dark if scheme == "dark" else "")):
         for name in names.split(","):
-            rules[name.strip()] = rules.get(name.strip(), "") + " ".join(body.split())
+            rules[name.strip()] = rules.get(name.strip(), "") + f" {' '.join(body.split())}"
 
     def colour(rule: str, what: str) -> str:
         return re.findall(rf"(?:^|[ ;]){what}: (#[0-9a-f]{{3,6}});", rules[rule])[-1]  # the last one holds
