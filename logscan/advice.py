@@ -268,12 +268,6 @@ def _start_failed(facts: _Facts) -> Advice:
             f"OpenDKIM did not start: there is no {facts.name or 'account'}, which UserID in opendkim.conf names.",
             f"getent passwd opendkim; set `UserID opendkim` in /etc/opendkim.conf; {RESTART}",
         )
-    if facts.says("can't write pid to"):
-        directory = _argument(facts.subject.rpartition("/")[0], "/run/opendkim")
-        return (
-            f"OpenDKIM could not write {facts.name or 'its PID file'}: it may run, but systemd takes it for failed.",
-            f"install -d -o opendkim -g opendkim {directory}; {RESTART}",
-        )
     if facts.says("chdir()", "chroot()"):
         return (
             f"OpenDKIM did not start: it cannot enter {facts.name or 'its root directory'}.",
@@ -371,6 +365,13 @@ def _config(facts: _Facts) -> Advice:
         return (
             f"{file} is wrong at line {line}: {reason}.",
             f"sed -n {line}p {path} shows the line; correct it; {check}; {RESTART}. It does not start before that.",
+        )
+    if facts.says("can't write pid to"):
+        directory = _argument(facts.subject.rpartition("/")[0], "/run/opendkim")
+        return (
+            f"OpenDKIM could not write {facts.name or 'its PID file'}: it runs, but systemd waits for that file in vain"
+            " and may end it.",
+            f"install -d -o opendkim -g opendkim {directory}; {RESTART}",
         )
     if facts.says("symbol 'i' not available"):
         return (

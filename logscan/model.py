@@ -61,7 +61,11 @@ class Message:
 class Fault:
     """Something wrong with a daemon (contract §2): one row for equal (host, kind, subject).
 
-    first, last: epoch seconds. ongoing: no line proved that it ended. lines: up to three, as logged.
+    first, last: epoch seconds. ongoing: no line proved that it ended. lines: the first two and the last, as logged.
+
+    What meaning and fix are made of, beside: effects, how many of the messages hit were sent, deferred, … (contract
+    §1); spells, how many outages with an end between them; cause, OpenDKIM's own fault behind an outage, and its
+    line; foreign, the milter is not OpenDKIM.
     """
 
     kind: str
@@ -76,6 +80,15 @@ class Fault:
     meaning: str = ""
     fix: str = ""
     lines: list[bytes] = field(default_factory=list)
+    effects: dict[str, int] = field(default_factory=dict)
+    spells: int = 0
+    cause: tuple[Fault, bytes] | None = None
+    foreign: bool = False
+
+    def hit(self, effect: str) -> None:
+        """One more message was hit."""
+        self.messages_hit += 1
+        self.effects[effect] = self.effects.get(effect, 0) + 1
 
 
 @dataclass(slots=True)

@@ -63,7 +63,7 @@ class Run:
             for leg in legs:
                 fault = leg.failure.fault if leg.failure is not None else leg.fault
                 if fault is not None:
-                    fault.messages_hit += 1
+                    fault.hit(case.effect)
                     break
         if self.tally is not None:
             self.tally.add(self.hour(first.first), case, legs, self.known)
@@ -126,7 +126,7 @@ class Run:
 
     def mail_seen(self) -> bool:
         """True when any line was Postfix's or OpenDKIM's."""
-        return bool(self.state.spaces) or any(span.seen for span in self.state.runs)
+        return bool(self.state.spaces or self.state.faults) or any(span.seen for span in self.state.runs)
 
 
 @contextmanager

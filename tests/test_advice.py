@@ -82,7 +82,7 @@ SAMPLES = [
      "warning: milter inet:127.0.0.1:8891: protocol version 9 conflict with MTA protocol version 6", "version",
      "milter_protocol=6"),
     ("opendkim-start-failed", "dkim", "no such user or uid 'dkim'", "no dkim, which UserID", "UserID opendkim"),
-    ("opendkim-start-failed", "/run/opendkim/opendkim.pid",
+    ("config", "/run/opendkim/opendkim.pid",
      "can't write pid to /run/opendkim/opendkim.pid: No such file or directory", "PID|opendkim.pid",
      "install -d -o opendkim -g opendkim /run/opendkim"),
     ("opendkim-start-failed", "", "exited with status 78", "status 78 (configuration)", "opendkim -n -x"),

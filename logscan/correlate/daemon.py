@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 
-from logscan.correlate import milters
+from logscan.correlate import life, milters
 from logscan.correlate.state import LOST, OK, WORD_CAP, Leg, Origin, State, Word, word
 from logscan.correlate.transit import QUEUE_ID, find_leg, open_leg
-from logscan.model import Fault, Severity
+from logscan.model import Fault
 from logscan.parse.opendkim_lines import LINES
 
 # "header" up to 2.8.2. Both ends are anchored: a line that breaks off is no signature.
@@ -31,7 +31,6 @@ _SAID = {
     b"bad signature data": word("verify-fail", "bad-signature", b"bad signature data"),
     b"not authenticated": word("unsigned-reason", "not-internal", b": not authenticated"),
 }
-SEVERITY: dict[str, Severity] = {"error": "error", "warning": "warning", "info": "info"}
 _EXTERNAL = word("external", None, b"")
 # `DKIM-Signature field added (…)` -> (signing domain, selector): a host has few keys, and says the same all day.
 _signatures: dict[bytes, tuple[bytes, bytes]] = {}
@@ -42,8 +41,6 @@ def opendkim(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     """Any line of OpenDKIM."""
     host = origin.host
     run = host.run
-    if payload[:15] != b"OpenDKIM Filter":  # a start that fails does not show a daemon at work
-        run.seen = True
     if host.gap_from is not None and state.now > host.gap_from:
         # A limit lets no line through until it is over, and only the next one says so ("lost"), if any does.
         host.gap_to, host.gap_from = state.now, None
@@ -63,7 +60,7 @@ def opendkim(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
                 _added(state, origin, queue_id, (added[2], added[1]))
                 return
         if said[:2] == b"s=" and (said[-5:] == b" SSL " or said[-4:] == b" SSL"):
-            run.ssl_lines = True  # the empty tail is no error, and comes with good signatures too
+            run.seen = run.ssl_lines = True  # the empty tail is no error, and comes with good signatures too
             return
         if said[-14:] == b"] not internal":
             known = _EXTERNAL
@@ -75,6 +72,7 @@ def opendkim(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
             return
     elif known.bits == OK:
         run.success = True
+    run.seen = True
     space = host.only
     leg = space.legs.get(queue_id) if space is not None else None
     if leg is None or host.outages:
@@ -102,7 +100,7 @@ def _added(state: State, origin: Origin, queue_id: bytes, pair: tuple[bytes, byt
         leg.signatures = [pair]
     elif len(leg.signatures) < WORD_CAP:
         leg.signatures.append(pair)
-    host.run.success = True
+    host.run.seen = host.run.success = True
     failure = leg.failure
     if failure is not None and leg.active is None and failure.text.startswith(b"warning: connect to Milter service "):
         # OpenDKIM signed a mail whose session never reached that endpoint, so that is another milter. A
@@ -111,47 +109,54 @@ def _added(state: State, origin: Origin, queue_id: bytes, pair: tuple[bytes, byt
     if pair[0] not in state.ours:
         state.ours.add(pair[0].lower())
     if host.outages:
-        milters.works(origin, leg)
+        milters.works(state, origin, leg)
 
 
 def _slow(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     """Everything that the table has to tell."""
+    host = origin.host
     match = LINES.lookup(payload)
     if match is None or match.shape.kind == "generic":
         state.not_understood["opendkim"] += 1
+        if QUEUE_ID.fullmatch(payload.partition(b": ")[0]) is not None:
+            host.run.seen = True
         return
     shape = match.shape
     if shape.kind == "restart":
-        origin.host.run.down = True  # AutoRestart says itself that the child is gone
-    if shape.kind in ("startup", "shutdown", "reload"):
-        _life(state, origin, shape.name, line)
+        host.run.down = True  # AutoRestart says itself that the child is gone
+    if shape.name.startswith("started"):
+        life.started(state, host, line)
+    elif shape.name == "terminating":
+        life.stopped(state, host, line)
+    elif shape.name == "reloaded":
+        life.reloaded(state, host)
+    if shape.kind in ("startup", "shutdown", "reload") and shape.name != "reload-ignored":
         return
-    fault = None
+    fault = life.note(state, origin, match, payload, line) if shape.fault is not None else None
     queue_id = match.fields.get("queue_id")
-    if shape.fault is not None:
-        subject = match.fields.get(shape.subject or "", b"")
-        fault = state.fault(origin.host, shape.fault, subject, SEVERITY[shape.severity], line)
     if queue_id is None:
+        # A start that fails, or a reload, does not show a daemon at work.
         if fault is not None and shape.reason is not None:
-            origin.host.key_trouble.append((payload, fault))
+            host.key_trouble.append((payload, fault))
         return
     leg = _word(state, origin, queue_id, word(shape.kind, shape.reason, payload))
     if not shape.message_fault:
         return
     if fault is None:
-        fault = _partner(origin, match.fields.get("key_name"), payload)
+        key_name = match.fields.get("key_name", b"")
+        fault = _partner(origin, key_name, payload)
         if fault is None:
-            fault = state.fault(origin.host, "key-other", match.fields.get("key_name", b""), "error", line)
+            fault = state.fault(host, "key-other", key_name, "error", line)
         fault.severity = "error"
     if leg is not None:
         leg.fault = fault
 
 
-def _partner(origin: Origin, key_name: bytes | None, payload: bytes) -> Fault | None:
+def _partner(origin: Origin, key_name: bytes, payload: bytes) -> Fault | None:
     """The line without a queue ID that came just before `error loading key` and says what is wrong with it."""
     trouble = origin.host.key_trouble
     for said, fault in reversed(trouble):
-        if key_name is not None and key_name in said:
+        if key_name and key_name in said:
             trouble.clear()
             return fault
     if trouble:
@@ -159,32 +164,6 @@ def _partner(origin: Origin, key_name: bytes | None, payload: bytes) -> Fault | 
         trouble.clear()
         return fault
     return None
-
-
-def _life(state: State, origin: Origin, name: str, line: bytes) -> None:
-    """A start, a stop or a reload begins a span with settings of its own."""
-    host = origin.host
-    if name.startswith("started"):
-        before = host.run
-        # It starts though it never stopped. If Postfix lost it, now or at an open session's next mail, it died
-        # without a word; if not, this may be a second OpenDKIM beside the first.
-        unclean = before.seen and not before.down
-        if unclean and before.troubled:
-            state.fault(host, "opendkim-crashed", b"", "error", line)
-        host.run = state.new_run(host.name, started=True)
-        host.run.unclean = unclean and not before.troubled
-        state.fault(host, "opendkim-started", b"", "info", line)
-        stopped = state.faults.get((host.name, "opendkim-stopped", b""))
-        if stopped is not None:
-            stopped.ongoing = False
-            stopped.severity = "info"
-    elif name == "terminating":
-        host.run = state.new_run(host.name, down=True)
-        stopped = state.fault(host, "opendkim-stopped", b"", "warning", line)
-        stopped.ongoing = stopped.ongoing or state.window.holds(state.now)
-        stopped.severity = "warning"
-    elif name == "reloaded":
-        host.run = state.new_run(host.name, started=True)
 
 
 def _leg(state: State, origin: Origin, queue_id: bytes) -> Leg | None:
@@ -216,6 +195,7 @@ def _leg(state: State, origin: Origin, queue_id: bytes) -> Leg | None:
 
 def _word(state: State, origin: Origin, queue_id: bytes, said: Word) -> Leg | None:
     """Note a line about a message."""
+    origin.host.run.seen = True
     leg = _leg(state, origin, queue_id)
     if leg is None:
         return None
@@ -224,5 +204,5 @@ def _word(state: State, origin: Origin, queue_id: bytes, said: Word) -> Leg | No
     elif len(leg.words) < WORD_CAP:
         leg.words.append(said)
     if origin.host.outages:
-        milters.works(origin, leg)
+        milters.works(state, origin, leg)
     return leg

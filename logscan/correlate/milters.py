@@ -6,6 +6,7 @@ pid and the order of lines attribute them exactly (catalogue of Postfix, section
 
 from __future__ import annotations
 
+from logscan.correlate import life
 from logscan.correlate.state import Failure, Leg, Origin, State
 from logscan.parse.postfix_lines import FAULT_OF_REASON, LINES, milter_reason
 
@@ -63,7 +64,7 @@ def hit(leg: Leg, failure: Failure) -> None:
         leg.failure = failure
 
 
-def works(origin: Origin, leg: Leg | None) -> None:
+def works(state: State, origin: Origin, leg: Leg | None) -> None:
     """OpenDKIM spoke of a message: an outage that began before this message is over.
 
     Postfix asks every milter at the start of a session, so a session without a warning proves all of them.
@@ -73,6 +74,8 @@ def works(origin: Origin, leg: Leg | None) -> None:
         return
     for endpoint, fault in list(outages.items()):
         if leg.first >= fault.last:
+            if fault.ongoing and state.window.holds(state.now):
+                fault.last = state.now
             fault.ongoing = False
             del outages[endpoint]
 
@@ -83,15 +86,21 @@ def _lost_before(origin: Origin, endpoint: bytes) -> bool:
 
 
 def _event(state: State, origin: Origin, reason: str, endpoint: bytes, line: bytes, payload: bytes) -> Failure:
-    fault = state.fault(origin.host, FAULT_OF_REASON[reason], endpoint, "error", line)
+    host = origin.host
+    fault = state.fault(host, FAULT_OF_REASON[reason], endpoint, "error", line)
+    key = endpoint + b"\0" + fault.kind.encode()
     # Another outage, after the window, does not make the one in it go on.
-    fault.ongoing = fault.ongoing or state.window.holds(state.now)
-    run = origin.host.run
+    if state.window.holds(state.now):
+        if key not in host.outages or not fault.ongoing:
+            fault.spells += 1
+            life.explain(state, host, fault, endpoint)
+        fault.ongoing = True
+    host.outages[key] = fault
+    run = host.run
     run.troubled = True
     if run.unclean and reason == "connection-lost":
         run.unclean = False
-        state.fault(origin.host, "opendkim-crashed", b"", "error", line)
-    origin.host.outages[endpoint + b"\0" + fault.kind.encode()] = fault
+        life.trouble(state, host, state.fault(host, "opendkim-crashed", b"", "error", line), line)
     return Failure(reason, endpoint, fault, payload)
 
 

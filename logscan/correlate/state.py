@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from logscan.model import Fault, Severity, Window
+from logscan.model import SEVERITIES, Fault, Severity, Window
+
+if TYPE_CHECKING:
+    from logscan.correlate.life import Said, Unsafe
 
 # How a leg began. MADE: opened by cleanup alone, as bounces and forwards are. LOST: its first line is not here.
 LOST, SMTPD, PICKUP, MADE = 0, 1, 2, 3
@@ -177,7 +180,10 @@ class Space:
 class Host:
     """One name in the log's host column: its Postfix instances, its OpenDKIM, its gaps."""
 
-    __slots__ = ("gap_from", "gap_to", "key_trouble", "name", "only", "outages", "run", "spaces")
+    __slots__ = (
+        "born", "gap_from", "gap_to", "key_trouble", "mended", "name", "only", "outages", "run", "said", "spaces",
+        "trouble", "unsafe",
+    )  # fmt: skip
 
     def __init__(self, name: bytes, run: Run) -> None:
         self.name = name
@@ -186,6 +192,11 @@ class Host:
         self.run = run
         self.outages: dict[bytes, Fault] = {}  # endpoint -> the outage that nothing has ended yet
         self.key_trouble: deque[tuple[bytes, Fault]] = deque(maxlen=16)  # id-less key lines awaiting their pair
+        self.born = -1  # when its OpenDKIM started last
+        self.said: Said | None = None
+        self.unsafe: Unsafe | None = None
+        self.trouble: tuple[int, Fault, bytes] | None = None  # when and why OpenDKIM last ceased to answer
+        self.mended = False  # it has started since
         self.gap_from: int | None = None  # lines are being dropped since
         self.gap_to = -1  # and were, up to
 
@@ -283,7 +294,24 @@ class State:
             fault.severity = severity
         if len(fault.lines) < 3:
             fault.lines.append(line[:500])
+        else:
+            fault.lines[2] = line[:500]  # the first two and the last
         return fault
+
+    def rename(self, host: Host, kind: str, subject: bytes, better: bytes) -> Fault | None:
+        """Count the one event of a row under a better subject. None where the row has more than that event."""
+        fault = self.faults.get((host.name, kind, subject))
+        if fault is None or fault.count != 1:
+            return None
+        del self.faults[host.name, kind, subject]
+        kept = self.faults.setdefault((host.name, kind, better), fault)
+        if kept is not fault:
+            kept.count += 1
+            kept.last = fault.last
+            kept.lines[2:] = fault.lines
+            kept.severity = min(kept.severity, fault.severity, key=SEVERITIES.index)
+        kept.subject = text(better)
+        return kept
 
 
 def text(value: bytes) -> str:

@@ -90,6 +90,7 @@ def _hosts(state: State, facts: Facts) -> list[str]:
     """The hosts that Postfix or OpenDKIM wrote about, as far as the report is about them."""
     spoke = {span.host for span in state.runs if span.seen}
     spoke |= {name for name, host in state.hosts.items() if host.spaces}
+    spoke |= {name for name, _, _ in state.faults}
     return sorted(text(name) for name in spoke if not facts.hosts or name in facts.hosts)
 
 
@@ -230,7 +231,9 @@ def _faults(state: State, tally: Tally, facts: Facts, hosts: list[str]) -> list[
     faults += _not_logging(state, tally, facts)
     faults += _missing_files(facts, hosts)
     faults.sort(key=lambda f: (SEVERITIES.index(f.severity), f.first, f.host, f.kind, f.subject))
+    foreign = {text(endpoint) for endpoint in state.foreign_endpoints}
     for fault in faults:
+        fault.foreign = fault.kind.startswith("milter-") and fault.subject in foreign
         fault.meaning, fault.fix = advise(fault)
     return faults
 

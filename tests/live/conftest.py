@@ -1,7 +1,11 @@
-"""The rig, started once for all live tests; without the daemons they are skipped by name."""
+"""The rig, started once for all live tests; without the daemons they are skipped by name.
+
+With LOGSCAN_LIVE=require in the environment they fail instead.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -16,6 +20,8 @@ from .truth import Run
 def rig() -> Iterator[Rig]:
     """A running rig."""
     reason = missing()
+    if reason and os.environ.get("LOGSCAN_LIVE") == "require":
+        pytest.fail(f"LOGSCAN_LIVE=require: {reason}", pytrace=False)
     if reason:
         pytest.skip(reason)
     with Rig() as running:

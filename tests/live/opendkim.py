@@ -42,7 +42,7 @@ class OpenDkim:
 
     def __init__(self, namespace: Namespace, root: Path, dns: Dns):
         self._namespace, self._root = namespace, root
-        self.keys = root / "dkimkeys"
+        self.keys, self.conf = root / "dkimkeys", root / "opendkim.conf"
         self._daemon: subprocess.Popen[bytes] | None = None
         self._made = root / "keys"
         self._dns = dns
@@ -59,7 +59,10 @@ class OpenDkim:
     def lay_out(self) -> None:
         """Good keys, tables and owners, whatever the last scenario did to them."""
         for path in self.keys.iterdir():
-            path.unlink()
+            if path.is_dir():
+                path.rmdir()
+            else:
+                path.unlink()
         self._dns.records.clear()
         self._dns.broken.clear()
         for name, selector, domain, _ in KEYS:
@@ -79,11 +82,17 @@ class OpenDkim:
         path.chmod(mode)
         shutil.chown(path, "opendkim", "opendkim")
 
+    def configure(self, options: dict[str, str], text: str = "") -> dict[str, str]:
+        """Write opendkim.conf: DEFAULTS changed by options, then text. Returns the settings."""
+        settings = {**DEFAULTS, **options}
+        lines = "".join(f"{name} {value}\n" for name, value in settings.items() if value)
+        self.conf.write_text(lines + text)
+        self.conf.chmod(0o644)
+        return settings
+
     def start(self, options: dict[str, str] | None = None, wait: bool = True) -> None:
         """Start with DEFAULTS changed by options ("" leaves a setting out); wait until it listens."""
-        settings = {**DEFAULTS, **(options or {})}
-        text = "".join(f"{name} {value}\n" for name, value in settings.items() if value)
-        (self._root / "opendkim.conf").write_text(text)
+        settings = self.configure(options or {})
         if self._namespace.pids("opendkim"):
             raise RuntimeError("an opendkim is still there")
         self._daemon = self._namespace.popen("opendkim", "-f", "-x", "/etc/opendkim.conf")

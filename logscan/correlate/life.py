@@ -1,0 +1,164 @@
+"""OpenDKIM's own faults and its life: which of its lines tell of one event, and what kept it from answering.
+
+It says many a thing twice: to syslog and to standard error, libmilter's reason before its own, parent and child of
+AutoRestart each. One event is counted once, in the row that its first line made.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from logscan.correlate.state import Host, Origin, State
+from logscan.model import Fault, Severity
+from logscan.parse.lines import Match, Shape
+
+TOGETHER = 2  # seconds within which two lines are of one event
+# A session that lost its milter notices at its next mail, and smtpd_timeout lets it wait for that so long.
+IDLE = 300
+STDERR = b"opendkim: "
+
+SEVERITY: dict[str, Severity] = {"error": "error", "warning": "warning", "info": "info"}
+# `<conffile>: <what is wrong with the KeyFile>` repeats the line about the KeyFile itself.
+_KEYFILE_AGAIN = frozenset({"conf-script-open", "conf-key-insecure-stderr", "conf-key-notregular"})
+_LOOP = frozenset({"restart-count", "restart-rate"})
+
+
+class Said(NamedTuple):
+    """The last line about a fault that was counted on a host. stderr: it went to standard error."""
+
+    at: int
+    shape: Shape
+    subject: bytes
+    pid: bytes
+    stderr: bool
+    fault: Fault
+
+
+class Unsafe(NamedTuple):
+    """A KeyFile that others can read: refused, unless OpenDKIM runs on. severity: of its row before."""
+
+    at: int
+    fault: Fault
+    severity: Severity
+
+
+def note(state: State, origin: Origin, match: Match, payload: bytes, line: bytes) -> Fault:
+    """Count what a line without or with a queue ID says is wrong. The row's fault; the shape has to have one."""
+    shape = match.shape
+    assert shape.fault is not None
+    host = origin.host
+    subject = match.fields.get(shape.subject or "", b"")
+    stderr = payload.startswith(STDERR)
+    last = host.said
+    if last is not None and 0 <= state.now - last.at <= TOGETHER and _again(state, host, last, shape, subject, stderr):
+        host.said = last._replace(stderr=True) if stderr else host.said
+        return last.fault
+    key = (host.name, shape.fault, subject)
+    before = state.faults.get(key)
+    severity = before.severity if before is not None and before.count else "warning"
+    if shape.name.startswith("key-insecure-kf-"):
+        fault = state.fault(host, shape.fault, subject, "error", line)
+        host.unsafe = Unsafe(state.now, fault, severity)
+        if not origin.pid and host.born == state.now:
+            runs_on(state, host)  # of two files, the one with the start was read first
+    else:
+        fault = state.fault(host, shape.fault, subject, SEVERITY[shape.severity], line)
+    host.said = Said(state.now, shape, subject, origin.pid, stderr, fault)
+    run = host.run
+    if "queue_id" not in match.fields and (
+        stderr or not origin.pid or run.down or not run.seen or shape.kind in ("startup-fault", "restart")
+    ):
+        trouble(state, host, fault, line)
+    return fault
+
+
+def _again(state: State, host: Host, last: Said, shape: Shape, subject: bytes, stderr: bool) -> bool:
+    """True when a line only repeats the event of the last one."""
+    kind = last.shape.fault
+    if shape.name == "stderr-usage" and kind == shape.fault:
+        return True
+    if stderr and not last.stderr and shape.fault == kind and subject in (last.subject, b""):
+        return True
+    if shape.name in _KEYFILE_AGAIN and kind is not None and kind.startswith("key-") and subject == last.subject:
+        if shape.name == "conf-key-insecure-stderr":
+            host.unsafe = None  # said only where it is refused
+        return True
+    if shape.name == "libmilter-create-socket" and kind == "socket":
+        _name_socket(state, host, last, subject)
+        return True
+    if shape.name == "start-opensocket" and kind == "socket":
+        return True
+    return shape.name in _LOOP and last.shape.name in _LOOP
+
+
+def _name_socket(state: State, host: Host, last: Said, conn: bytes) -> None:
+    """libmilter's reason does not always name the socket; the line after it does, as it is in opendkim.conf."""
+    if last.subject == conn or not last.fault.count:
+        return
+    fault = state.rename(host, "socket", last.subject, conn)
+    if fault is not None:
+        host.said = last._replace(subject=conn, fault=fault)
+
+
+def runs_on(state: State, host: Host) -> None:
+    """OpenDKIM started or reloaded: it took the KeyFile that others can read (RequireSafeKeys no)."""
+    unsafe, host.unsafe = host.unsafe, None
+    if unsafe is not None and state.now - unsafe.at <= TOGETHER:
+        unsafe.fault.severity = unsafe.severity
+
+
+def started(state: State, host: Host, line: bytes) -> None:
+    """It listens. A start that no stop preceded means that it died without a word, if Postfix lost it."""
+    before = host.run
+    runs_on(state, host)
+    # If Postfix lost it, now or at an open session's next mail, it died; if not, this may be a second OpenDKIM.
+    unclean = before.seen and not before.down
+    if unclean and before.troubled:
+        trouble(state, host, state.fault(host, "opendkim-crashed", b"", "error", line), line)
+    host.run = state.new_run(host.name, started=True)
+    host.run.unclean = unclean and not before.troubled
+    host.born = state.now
+    host.mended = True
+    state.fault(host, "opendkim-started", b"", "info", line)
+    stopped = state.faults.get((host.name, "opendkim-stopped", b""))
+    if stopped is not None:
+        stopped.ongoing = False
+        stopped.severity = "info"
+
+
+def stopped(state: State, host: Host, line: bytes) -> None:
+    """It ended in order."""
+    host.run = state.new_run(host.name, down=True)
+    fault = state.fault(host, "opendkim-stopped", b"", "warning", line)
+    fault.ongoing = fault.ongoing or state.window.holds(state.now)
+    fault.severity = "warning"
+    trouble(state, host, fault, line)
+
+
+def reloaded(state: State, host: Host) -> None:
+    """It runs on with other settings."""
+    runs_on(state, host)
+    host.run = state.new_run(host.name, started=True)
+
+
+def trouble(state: State, host: Host, fault: Fault, line: bytes) -> None:
+    """Something that keeps OpenDKIM from answering: the cause of what Postfix misses now, or will miss."""
+    host.trouble = (state.now, fault, line[:500])
+    host.mended = False
+    for outage in host.outages.values() if state.window.holds(state.now) else ():
+        outage.cause = (fault, host.trouble[2])
+
+
+def explain(state: State, host: Host, outage: Fault, endpoint: bytes) -> None:
+    """An outage begins: what OpenDKIM said of itself before is its cause, unless it has started since."""
+    outage.cause = None
+    if host.trouble is None or not is_here(endpoint):
+        return
+    at, fault, line = host.trouble
+    if not host.mended or state.now - at <= IDLE:
+        outage.cause = (fault, line)
+
+
+def is_here(endpoint: bytes) -> bool:
+    """True when an endpoint of main.cf is on this host for certain."""
+    return endpoint.startswith((b"unix:", b"local:", b"inet:127.", b"inet:localhost:", b"inet:[::1]:", b"inet6:[::1]:"))

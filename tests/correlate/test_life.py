@@ -1,0 +1,128 @@
+"""OpenDKIM's own faults: one row and one count for one event, and what is no crash."""
+
+from __future__ import annotations
+
+from builder import Judged, Log, judge
+
+from logscan.model import Fault
+
+CONF = "/etc/opendkim.conf"
+KEY = "/etc/dkimkeys/mail.private"
+OPEN = f"{KEY} can be read or written by other users"
+BIND = "OpenDKIM Filter: Unable to bind to port local:/run/opendkim/opendkim.sock: No such file or directory"
+CREATE = "OpenDKIM Filter: Unable to create listening socket on conn local:/run/opendkim/opendkim.sock"
+REFUSED = "warning: connect to Milter service inet:127.0.0.1:8891: Connection refused"
+
+
+def rows(judged: Judged) -> list[tuple[str, str, str, int]]:
+    """(kind, subject, severity, count) of every row that is not information."""
+    return [(f.kind, f.subject, f.severity, f.count) for f in judged.faults if f.severity != "info"]
+
+
+def opendkim(*said: str, pid: int = 7) -> Log:
+    log = Log()
+    for text in said:
+        log.opendkim(text, pid)
+    return log
+
+
+def test_a_socket_that_cannot_be_made_is_one_event_though_three_lines_tell() -> None:
+    log = opendkim(BIND, CREATE, "smfi_opensocket() failed", "opendkim: smfi_opensocket() failed")
+    assert rows(judge(log)) == [("socket", "local:/run/opendkim/opendkim.sock", "error", 1)]
+    log.wait(60)
+    for text in (BIND, CREATE, "smfi_opensocket() failed"):
+        log.opendkim(text, 8)
+    fault = judge(log).fault("socket")
+    assert (fault.count, len(fault.lines)) == (2, 2)
+    assert all(b"Unable to bind" in line for line in fault.lines)
+
+
+def test_a_reason_without_the_socket_gets_it_from_the_line_after() -> None:
+    log = opendkim("OpenDKIM Filter: unknown port name milter", f"{CREATE[:-33]}inet:milter", "smfi_opensocket() failed")
+    assert rows(judge(log)) == [("socket", "inet:milter", "error", 1)]
+    for _ in range(2):
+        log.wait(60).opendkim("OpenDKIM Filter: unknown port name milter", 9)
+        log.opendkim(f"{CREATE[:-33]}inet:milter", 9).opendkim("smfi_opensocket() failed", 9)
+    assert rows(judge(log)) == [("socket", "inet:milter", "error", 3)]
+
+
+def test_what_syslog_and_standard_error_both_say_counts_once() -> None:
+    log = opendkim("no such user or uid 'dkim'", "opendkim: no such user 'dkim'")
+    assert rows(judge(log)) == [("opendkim-start-failed", "dkim", "error", 1)]
+    # Standard error alone: each line is an event, as when systemd tries again.
+    log = opendkim(*[f"opendkim: {CONF}: Domain requires KeyFile and Selector"] * 3)
+    assert rows(judge(log)) == [("config", CONF, "error", 3)]
+
+
+def test_a_key_file_open_to_others_is_an_error_unless_opendkim_runs_on() -> None:
+    said = f"{KEY}: key data is not secure: {OPEN}"
+    assert rows(judge(opendkim(said, f"{CONF}: {OPEN}"))) == [("key-insecure", KEY, "error", 1)]
+    assert rows(judge(opendkim(said))) == [("key-insecure", KEY, "error", 1)]
+    assert rows(judge(opendkim(said).started())) == [("key-insecure", KEY, "warning", 1)]
+    reloaded = opendkim(said, f"configuration reloaded from {CONF}")
+    assert rows(judge(reloaded)) == [("key-insecure", KEY, "warning", 1)]
+    # Refused once, it stays an error though the next start took it.
+    log = opendkim(said, f"{CONF}: {OPEN}")
+    log.wait(60).opendkim(said, 8).started(8)
+    assert rows(judge(log)) == [("key-insecure", KEY, "error", 2)]
+    # A start of later has nothing to do with it.
+    assert rows(judge(opendkim(said).wait(60).started())) == [("key-insecure", KEY, "error", 1)]
+
+
+def test_a_start_after_failed_ones_is_no_crash() -> None:
+    log = Log().smtpd(REFUSED)
+    for text in (BIND, CREATE, "smfi_opensocket() failed", "no such user or uid 'dkim'", "opendkim: AutoRestartRate invalid"):
+        log.opendkim(text, 7)
+    log.wait(60).started(9)
+    kinds = {fault.kind for fault in judge(log).faults}
+    assert "opendkim-crashed" not in kinds
+    assert "opendkim-started" in kinds
+
+
+def test_a_daemon_that_only_failed_to_start_is_not_one_that_does_not_log() -> None:
+    log = opendkim(BIND, CREATE, "smfi_opensocket() failed")
+    log.mail("4F2A91C03B7")
+    assert judge(log).one().reason == "opendkim-absent"
+
+
+def cause(judged: Judged, kind: str) -> tuple[str, str] | None:
+    found = judged.fault(kind).cause
+    return None if found is None else (found[0].kind, found[1].decode().rpartition("]: ")[2])
+
+
+def failing(log: Log, text: str = REFUSED) -> Log:
+    return log.connect().smtpd(text)
+
+
+def test_an_outage_has_its_cause_from_opendkim_whether_told_before_or_after() -> None:
+    stop = "OpenDKIM Filter v2.11.0 terminating with status 0, errno = 0"
+    assert cause(judge(failing(Log().started().stopped().wait(3000))), "milter-unreachable") == ("opendkim-stopped", stop)
+    later = failing(Log()).wait(5).opendkim("no such user or uid 'dkim'", 8)
+    assert cause(judge(later), "milter-unreachable") == ("opendkim-start-failed", "no such user or uid 'dkim'")
+    crashed = Log().started().opendkim("terminated with signal 11, restarting", 6).started(9)
+    lost = "warning: milter inet:127.0.0.1:8891: can't read SMFIC_MAIL reply packet header: Broken pipe"
+    failing(crashed.wait(200), lost)
+    assert cause(judge(crashed), "milter-lost") == ("opendkim-crashed", "terminated with signal 11, restarting")
+
+
+def test_an_outage_has_no_cause_that_is_not_its_own() -> None:
+    # It has started since, long ago.
+    log = Log().started().stopped().wait(60).started(8).wait(4000)
+    assert cause(judge(failing(log)), "milter-unreachable") is None
+    # The milter is on another host, or nothing was said.
+    remote = failing(Log().started().stopped(), REFUSED.replace("127.0.0.1", "192.0.2.9"))
+    assert cause(judge(remote), "milter-unreachable") is None
+    assert cause(judge(failing(Log())), "milter-unreachable") is None
+
+
+def test_an_outage_ends_with_the_line_that_proves_the_milter_works() -> None:
+    log = Log()
+    failing(log)
+    begun = log.at
+    log.disconnect().wait(100).mail("4F2A91C03B7", "+")
+    fault: Fault = judge(log).fault("milter-unreachable")
+    assert (fault.ongoing, fault.spells, fault.first) == (False, 1, begun)
+    assert fault.last >= begun + 100
+    failing(log.wait(50))
+    fault = judge(log).fault("milter-unreachable")
+    assert (fault.ongoing, fault.spells, fault.count) == (True, 2, 2)
