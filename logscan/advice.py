@@ -815,6 +815,12 @@ def _log_gap(facts: _Facts) -> Advice:
             f"rsyslog dropped lines from its input {facts.name} (rate limit): {lost}.",
             'Put RateLimit.Interval="0" into that input(...) in /etc/rsyslog.conf; systemctl restart rsyslog',
         )
+    if facts.says("was truncated while"):
+        return (
+            f"{facts.name or 'The log'} was truncated: lines written just then may be lost, and {lost}.",
+            "In /etc/logrotate.d/rsyslog: no `copytruncate`, but `create` and a postrotate script with"
+            " /usr/lib/rsyslog/rsyslog-rotate (or kill -HUP of the syslog daemon).",
+        )
     return (
         f"{facts.name or 'A log file'} is missing between others that are there: its mail is not in this report.",
         "Give that file to logscan too; how many are kept is `rotate` in /etc/logrotate.d/rsyslog.",

@@ -72,6 +72,26 @@ class TraceFormat(StrEnum):
     json = "json"
 
 
+class TailFormat(StrEnum):
+    """What tail can write."""
+
+    text = "text"
+    json = "json"
+
+
+class Outcome(StrEnum):
+    """What --only chooses from, of outgoing and of incoming mail."""
+
+    signed = "signed"
+    unsigned = "unsigned"
+    milter_error = "milter-error"
+    undecided = "undecided"
+    passed = "pass"
+    fail = "fail"
+    none = "none"
+    unchecked = "unchecked"
+
+
 class Color(StrEnum):
     """When to colour."""
 
@@ -132,6 +152,7 @@ Examples:
   zcat old.gz | logscan report - --format html --output report.html
   logscan trace 7AA7C20C4C1
   logscan export --since yesterday --output mail.csv
+  logscan tail --only unsigned --only milter-error
 
 Exit status: 0 done; 1 findings, of daily and with --check, or a trace that finds nothing; 2 usage, or input
 that is missing or not understood.
@@ -414,6 +435,74 @@ def trace(
     if not result.doc["matches"] and result.doc["input"]["lines"]:
         screen.notice(paint.not_found(result.doc))
     return int(result.status) or (OK if result.doc["matches"] else FINDINGS)
+
+
+@app.command(
+    epilog="\b\nExamples:\n"
+    "  logscan tail\n"
+    "  logscan tail /var/log/mail.log -n 50 --only unsigned --only milter-error\n"
+    "  logscan tail -n 0 --format json | jq -r 'select(.event == \"fault\") | .fix'\n"
+    "  ssh mx tail -F /var/log/maillog | logscan tail -\n"
+    "\n\b\nEnds on Ctrl-C (status 130) and on SIGTERM (status 0) with a summary."
+)
+@command
+def tail(
+    log: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="LOG",
+            help="A log file, which need not exist yet, '-' for standard input, or 'journal:'. Default: the"
+            " first of /var/log/maillog, /var/log/mail.log, /var/log/mail, or else the journal.",
+            show_default=False,
+        ),
+    ] = None,
+    lines: Annotated[
+        int,
+        typer.Option(
+            "--lines",
+            "-n",
+            metavar="N",
+            min=0,
+            help="Show the last N messages and faults that are in the log already; 0 for none.",
+        ),
+    ] = 10,
+    only: Annotated[
+        list[Outcome] | None,
+        typer.Option(
+            metavar="OUTCOME",
+            help=f"Show only messages of this outcome: {', '.join(Outcome)} (repeatable). Faults are always shown.",
+        ),
+    ] = None,
+    format: Annotated[
+        TailFormat, typer.Option(help="json: one object a line, with its kind as 'event'.")
+    ] = TailFormat.text,
+    hold: Annotated[
+        int,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            help="Show a message that is still in the queue after so long; others are shown at their end.",
+        ),
+    ] = 30,
+    our_domain: OurDomains = None,
+    opendkim_conf: OpendkimConf = None,
+    timezone: Timezone = None,
+    color: ColorWhen = Color.auto,
+) -> int:
+    """Follow the log: each message as its verdict is known, faults at once."""
+    from logscan.render.tail import sink_for
+    from logscan.tail import TailOptions, run_tail
+
+    options = TailOptions(
+        log=log,
+        lines=lines,
+        only=frozenset(outcome.value for outcome in only or ()),
+        hold=hold,
+        our_domains=list(our_domain or ()),
+        opendkim_conf=opendkim_conf,
+        timezone=timezone,
+    )
+    return run_tail(options, sink=lambda zone: sink_for(format.value, color.value, zone))
 
 
 def painted(doc: dict[str, Any], options: Options, format: str, output: str | None, color: str) -> str:

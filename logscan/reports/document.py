@@ -140,15 +140,21 @@ def _outcomes(tally: Tally, direction: str, outcomes: Iterable[str]) -> dict[str
 
 
 def _fraction(outbound: Mapping[str, int], tally: Tally) -> float | None:
-    """signed / (signed + unsigned + milter_error); None where that says nothing; never a 0 unknown."""
-    decided = outbound["signed"] + outbound["unsigned"] + outbound["milter_error"]
-    if not decided:
+    return signed_fraction(
+        outbound, (reason for direction, _, reason, _ in tally.verdicts if direction == "outbound")
+    )
+
+
+def signed_fraction(outbound: Mapping[str, int], reasons: Iterable[str | None]) -> float | None:
+    """signed / (signed + unsigned + milter_error); None where that says nothing; never a 0 unknown.
+
+    outbound: counts by outcome. reasons: those that occur among them.
+    """
+    signed = outbound.get("signed", 0)
+    decided = signed + outbound.get("unsigned", 0) + outbound.get("milter_error", 0)
+    if not decided or (not signed and any(reason in _CANNOT_TELL for reason in reasons)):
         return None
-    if not outbound["signed"] and any(
-        direction == "outbound" and reason in _CANNOT_TELL for direction, _, reason, _ in tally.verdicts
-    ):
-        return None
-    return outbound["signed"] / decided
+    return signed / decided
 
 
 def _row(counts: Mapping[str, int]) -> dict[str, int]:

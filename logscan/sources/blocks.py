@@ -119,35 +119,60 @@ def line_blocks(chunks: Iterator[bytes], info: SourceInfo) -> Iterator[bytes]:
 
     The blocks' bytes, joined, are the same however the input was chunked.
     """
-    rest = b""
-    skipping = False
+    cutter = Cutter(info)
     for chunk in chunks:
+        if block := cutter.push(chunk):
+            yield block
+    if block := cutter.end():
+        yield block
+
+
+class Cutter:
+    """Cuts what comes in chunks at its last newline. rest: the line that is not at its end yet."""
+
+    __slots__ = ("_info", "_skipping", "rest")
+
+    def __init__(self, info: SourceInfo) -> None:
+        self._info = info
+        self._skipping = False
+        self.rest = b""
+
+    def push(self, chunk: bytes) -> bytes:
+        """Take a chunk and give the whole lines that it completes, counted; b"" for none."""
+        info = self._info
         info.bytes += len(chunk)
-        if skipping:
+        if self._skipping:
             end = chunk.find(b"\n") + 1
             if not end:
-                continue
+                return b""
             chunk = chunk[end:]
-            skipping = False
+            self._skipping = False
+        block = b""
         cut = chunk.rfind(b"\n") + 1
         if cut:
-            block = b"".join((rest, memoryview(chunk)[:cut]))
-            rest = chunk[cut:]
+            block = b"".join((self.rest, memoryview(chunk)[:cut]))
+            self.rest = chunk[cut:]
             if len(block) > LONGEST_LINE:
                 block = _shortened(block, info)
             info.lines += block.count(b"\n")
-            yield block
         else:
-            rest += chunk
-        if len(rest) > LONGEST_LINE:
+            self.rest += chunk
+        if len(self.rest) > LONGEST_LINE:
             info.cut_lines += 1
             info.lines += 1
-            yield rest[:LONGEST_LINE] + b"\n"
-            rest = b""
-            skipping = True
-    if rest:
-        info.lines += 1
-        yield rest + b"\n"
+            block += self.rest[:LONGEST_LINE] + b"\n"
+            self.rest = b""
+            self._skipping = True
+        return block
+
+    def end(self) -> bytes:
+        """The last line, when its end never came, with a newline added; b"" if there is none."""
+        self._skipping = False
+        if not self.rest:
+            return b""
+        self._info.lines += 1
+        block, self.rest = self.rest + b"\n", b""
+        return block
 
 
 def _shortened(block: bytes, info: SourceInfo) -> bytes:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import IO, Any
 
 from logscan.errors import SourceError
 from logscan.model import SourceInfo, Window
 from logscan.sources.blocks import line_blocks
+from logscan.sources.follow import FollowedStream
 
 NAME = "journal:"
+# --all: without it journalctl writes null for a message of more than 4 KiB.
+_COMMAND = ("journalctl", "--output=json", "--all", "--no-pager")
+# An entry with all its fields is about so long, in bytes.
+_ENTRY = 1500
+# So often in a row journalctl may end without having given a line.
+_TRIES = 3
 _ELSEWHERE = "name a log file instead"
 _HINT = "members of group systemd-journal may read it, so join it or use sudo"
 
@@ -36,12 +44,18 @@ def journal_blocks(
     (journalctl -o json). Fills `info` as read_blocks does; where journalctl fails after it gave something,
     info.ends_early tells. Raises SourceError when it is missing, or fails and gave nothing.
     """
-    # --all: without it journalctl writes null for a message of more than 4 KiB.
-    command = ["journalctl", "--output=json", "--all", "--no-pager"]
+    command = [*_COMMAND]
     if window.since is not None:
         command.append(f"--since=@{window.since}")
     if window.until is not None:
         command.append(f"--until=@{window.until}")
+    yield from _run(command, info, runner, size)
+
+
+def _run(
+    command: list[str], info: SourceInfo, runner: Callable[..., Any], size: int
+) -> Generator[bytes, None, None]:
+    """The answer of one journalctl that comes to an end. Errors as of journal_blocks."""
     # Errors go to a file: a pipe that nobody reads could fill up and stop journalctl.
     with tempfile.TemporaryFile() as errors:
         process = _start(runner, [*command, *_MATCHES], errors)
@@ -60,6 +74,101 @@ def journal_blocks(
         complaint = f"journalctl ended with status {status}"
     if complaint := complaint or _why_empty(runner):
         raise SourceError(NAME, complaint, _ELSEWHERE if "files were found" in complaint else _HINT)
+
+
+class FollowedJournal:
+    """The journal as it grows, through `journalctl --follow`; see `follow.Followed`.
+
+    When journalctl ends (journald's files were removed under it, it was killed) another one goes on after the
+    last entry that was read. wait: as of a FollowedStream. Raises SourceError when it cannot be run, or ends
+    again and again.
+    """
+
+    def __init__(
+        self, wait: Callable[[float, list[int]], None], *, runner: Callable[..., Any] = subprocess.Popen
+    ) -> None:
+        self.info = SourceInfo(NAME)
+        self.lost = False
+        self.notes: list[str] = []
+        self._wait = wait
+        self._runner = runner
+        self._cursor = ""
+        self._process: Any = None
+        self._errors: IO[bytes] | None = None
+        self._stream: FollowedStream | None = None
+        self._failures = 0
+
+    def history(self, size: int) -> Iterator[bytes]:
+        """The last entries, about `size` bytes of them."""
+        command = [*_COMMAND, f"--lines={max(1, size // _ENTRY)}"]
+        for block in _run(command, self.info, self._runner, 16384):
+            self._mark(block)
+            yield block
+        self.info.ends_early = None
+
+    def read(self) -> bytes | None:
+        """Whole lines that are there now; b"" for none. Never None."""
+        if self._stream is None:
+            self._begin()
+        assert self._stream is not None
+        block = self._stream.read()
+        if block is None:
+            self._again()
+            return b""
+        if block:
+            self._failures = 0
+            self._mark(block)
+        return block
+
+    def half(self) -> bool:
+        """True when the end of the last line is still to come."""
+        return self._stream is not None and self._stream.half()
+
+    def wait(self, seconds: float) -> None:
+        """Return when there may be something to read, or after the time."""
+        if self._stream is None:
+            self._wait(seconds, [])
+        else:
+            self._stream.wait(seconds)
+
+    def close(self) -> None:
+        """End journalctl."""
+        self._stream = None
+        if self._process is not None:
+            _stop(self._process)
+            self._process = None
+        if self._errors is not None:
+            self._errors.close()
+            self._errors = None
+
+    def _begin(self) -> None:
+        # --no-tail: --follow alone begins with the last ten lines, whatever the cursor.
+        start = ["--no-tail", f"--after-cursor={self._cursor}"] if self._cursor else ["--lines=0"]
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
+        self._process = _start(self._runner, [*_COMMAND, "--follow", *start, *_MATCHES], self._errors)
+        self._stream = FollowedStream(self._process.stdout.fileno(), NAME, self._wait)
+        self._stream.info = self.info
+
+    def _again(self) -> None:
+        """journalctl ended though nobody ended it."""
+        assert self._process is not None and self._errors is not None
+        status = self._process.wait()
+        complaint = _first_line(self._errors) or f"journalctl ended with status {status}"
+        self.close()
+        self._failures += 1
+        if self._failures >= _TRIES:
+            raise SourceError(NAME, complaint, _HINT)
+        self.notes.append(f"{NAME} {complaint}; asking again")
+
+    def _mark(self, block: bytes) -> None:
+        """Remember the place of the block's last entry."""
+        line = block[block.rfind(b"\n", 0, -1) + 1 :]
+        try:
+            cursor = json.loads(line).get("__CURSOR")
+        except (ValueError, AttributeError, RecursionError):
+            return
+        if isinstance(cursor, str):
+            self._cursor = cursor
 
 
 def _why_empty(runner: Callable[..., Any]) -> str:

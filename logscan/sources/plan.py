@@ -90,7 +90,7 @@ def plan(args: list[str], window: Window, *, now: int, zone: tzinfo, stdin: Bina
     """
     result = Plan()
     search = _Search(now, zone, result)
-    for arg in args or [_default(result)]:
+    for arg in args or [default_log(result.notes)]:
         search.add(arg, siblings=window.since is not None)
     placed: list[tuple[int, PlannedSource]] = []
     for files in search.families():
@@ -116,13 +116,14 @@ def chains(group: list[PlannedSource]) -> list[list[PlannedSource]]:
     return list(found.values())
 
 
-def _default(result: Plan) -> str:
+def default_log(notes: list[str]) -> str:
+    """The log that is read when none is named: the first that exists, else the journal. Says which in notes."""
     # One that we are not allowed to see exists, and is a problem to report.
     found = next((path for path in DEFAULT_LOGS if _mode(path) is not None), None)
     if found is None:
-        result.notes.append(f"reading the journal, for none of these exists: {', '.join(DEFAULT_LOGS)}")
+        notes.append(f"reading the journal, for none of these exists: {', '.join(DEFAULT_LOGS)}")
         return JOURNAL
-    result.notes.append(f"reading {found}")
+    notes.append(f"reading {found}")
     return found
 
 
