@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from logscan.model import Fault, Message
 
@@ -1112,4 +1113,209 @@ _MESSAGES: dict[tuple[str, str], Callable[[Message], str]] = {
     ("milter-error", "socket-missing"): _reach,
     ("milter-error", "permission-denied"): _reach,
     ("milter-error", "key"): _test_key,
+}
+
+
+# --- what to change for mail that is unsigned -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What is known of OpenDKIM's settings, from its signatures in the log and from --opendkim-conf.
+
+    signed: signing domain -> the selector that it is signed with most. selector: the one used most of all, "" when
+    nothing was signed. keys: domain -> a name in KeyTable. kinds, paths: of the tables SigningTable, KeyTable and
+    InternalHosts, by the setting's name; without an entry nothing is known. mode, domain: as set, "" when not known.
+    log_why: set to yes; None when not known.
+    """
+
+    signed: Mapping[str, str] = field(default_factory=dict)
+    selector: str = ""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    paths: Mapping[str, str] = field(default_factory=dict)
+    mode: str = ""
+    domain: str = ""
+    log_why: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """file: where the lines go. meaning, fix: as of `explain`, for all of them together. lines: one a subject, ""
+    for a subject that no line can be made of."""
+
+    file: str
+    meaning: str
+    fix: str
+    lines: list[str]
+
+
+def change(kind: str, subjects: list[str], setup: Setup) -> Change:
+    """The lines that would have had mail signed, by the kind of its cause (`why.Cause`). Pure.
+
+    subjects: sender's domains or clients' addresses, as the kind has them; they are text of the log, and none
+    that is no plain domain or address comes into a line.
+    """
+    if "s" not in (setup.mode or "s") and kind in ("silent", "verified", "local-mail", "other"):
+        return Change(
+            "opendkim.conf",
+            f"Mode in opendkim.conf is {_shown(setup.mode)}: OpenDKIM checks signatures and adds none.",
+            f"Set the line, then {RESTART}",
+            ["Mode sv"] * len(subjects),
+        )
+    make = _CHANGES.get(kind)
+    if make is not None:
+        return make(subjects, setup)
+    meaning, fix = explain("outbound", "unsigned", kind if ("unsigned", kind) in REASONS else "other")
+    return Change("", meaning, fix, [""] * len(subjects))
+
+
+def _key_of(domain: str, setup: Setup) -> tuple[str, bool]:
+    """The name of the key for a domain, and if there is one: its own, or that of a domain above it."""
+    above = domain
+    while "." in above:
+        if above in setup.keys:
+            return setup.keys[above], True
+        if above in setup.signed:
+            return f"{setup.signed[above]}._domainkey.{above}", True
+        above = above.partition(".")[2]
+    return f"{setup.selector or '<selector>'}._domainkey.{domain}", False
+
+
+def _place(setting: str, setup: Setup, default: str = "") -> str:
+    path = setup.paths.get(setting, "")
+    return f"{setting} ({path})" if _PLAIN_PATH.match(path) else default or setting
+
+
+def _signing_lines(subjects: list[str], setup: Setup) -> Change:
+    plain = setup.kinds.get("SigningTable", "refile") != "refile"
+    lines, new = [], ""
+    for domain in subjects:
+        if not _DOMAIN.match(domain):
+            lines.append("")
+            continue
+        name, there = _key_of(domain, setup)
+        new = new or ("" if there else domain)
+        lines.append(f"{domain if plain else f'*@{domain}'} {name}")
+    meaning = explain("outbound", "unsigned", "no-signing-table-match")[0]
+    fix = "The name after the domain is a key's name in KeyTable. "
+    if not plain:
+        fix += "The * needs refile: before the table's path; with file: write the domain alone. "
+    if new:
+        fix += f"A new key: {_new_key(new, setup)}. "
+    return Change(_place("SigningTable", setup), meaning, f"{fix}Then {RELOAD}", lines)
+
+
+def _new_key(domain: str, setup: Setup) -> str:
+    """How a domain gets a key of its own: its line of KeyTable, and the command that makes it."""
+    selector = setup.selector if _SELECTOR.match(setup.selector) else "<selector>"
+    line = f"{selector}._domainkey.{domain} {domain}:{selector}:/etc/dkimkeys/{domain}/{selector}.private"
+    place = f"/etc/dkimkeys/{domain}"
+    make = f"install -d {place}; opendkim-genkey -b 2048 -d {domain} -s {selector} -D {place};"
+    make += f" chown -R opendkim:opendkim {place}"
+    return f"{make}; KeyTable: `{line}`; publish the .txt in DNS"
+
+
+_SELECTOR = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_.-]{0,40}\Z")
+
+
+def _domain_lines(subjects: list[str], setup: Setup) -> Change:
+    meaning = explain("outbound", "unsigned", "no-signing-domain")[0]
+    if setup.domain and setup.kinds.get("Domain") == "csl":
+        known = [domain for domain in subjects if _DOMAIN.match(domain)]
+        whole = f"Domain {', '.join([setup.domain, *known])}"
+        if known and len(whole) <= MEANING_LENGTH:
+            lines = [whole, *([""] * (len(subjects) - 1))]
+            return Change("opendkim.conf", meaning, f"Set the line; {CHECK}; {RESTART}", lines)
+    lines = [domain if _DOMAIN.match(domain) else "" for domain in subjects]
+    fix = f"Add them to the list after Domain in /etc/opendkim.conf, commas between; {CHECK}; {RESTART}"
+    return Change("Domain in opendkim.conf", meaning, fix, lines)
+
+
+def _client_lines(subjects: list[str], setup: Setup) -> Change:
+    meaning = explain("outbound", "unsigned", "not-internal")[0]
+    lines = [address if _ADDRESS.match(address) else "" for address in subjects]
+    fix = ""
+    if not setup.paths.get("InternalHosts"):
+        fix = "opendkim.conf needs `InternalHosts refile:/etc/opendkim/TrustedHosts`. "
+    fix += "Add only what is yours; a whole network is one line, as 192.0.2.0/24. Keep 127.0.0.1 and ::1 in the file."
+    fix += f" Then {RELOAD}"
+    return Change(_place("InternalHosts", setup, "TrustedHosts"), meaning, fix, lines)
+
+
+def _verified_lines(subjects: list[str], setup: Setup) -> Change:
+    told = _client_lines(subjects, setup)
+    return Change(
+        told.file,
+        "OpenDKIM checked this outgoing mail instead of signing it: it took the client for a stranger, or may only check.",
+        f"{told.fix}. If the clients log in: postconf -X milter_mail_macros. If Mode in opendkim.conf is v: `Mode sv`"
+        f" and {RESTART}. `LogWhy yes` there tells which it is.",
+        told.lines,
+    )
+
+
+def _login_lines(subjects: list[str], setup: Setup) -> Change:
+    return Change(
+        "main.cf",
+        "The clients logged in, but Postfix did not tell OpenDKIM, which took them for strangers.",
+        "milter_mail_macros must contain {auth_type}, as it does by default: postconf -X milter_mail_macros;"
+        " postfix reload",
+        [""] * len(subjects),
+    )
+
+
+def _forwarded_lines(subjects: list[str], setup: Setup) -> Change:
+    return Change(
+        "",
+        "A stranger's mail that bears one of your domains was passed on, as by an alias; OpenDKIM did not sign it.",
+        "Nothing to do, unless the client is one of yours: then its address belongs into InternalHosts.",
+        [""] * len(subjects),
+    )
+
+
+def _local_lines(subjects: list[str], setup: Setup) -> Change:
+    return Change(
+        "main.cf",
+        "OpenDKIM logs its signatures, and logged none for this mail of sendmail(1) on the host itself.",
+        "Postfix asks milters about local mail only with this line: postconf -e 'non_smtpd_milters=$smtpd_milters';"
+        " postfix reload. If it is there, `LogWhy yes` in opendkim.conf tells why.",
+        ["non_smtpd_milters = $smtpd_milters"] * len(subjects),
+    )
+
+
+def _silent_lines(subjects: list[str], setup: Setup) -> Change:
+    meaning = explain("outbound", "unsigned", "silent")[0]
+    if setup.log_why:
+        return Change(
+            "",
+            meaning,
+            "LogWhy is on, so OpenDKIM was not asked, or a PeerList exempts the client: look for no_milters and"
+            " -o smtpd_milters= in master.cf, and at smtpd_milter_maps.",
+            [""] * len(subjects),
+        )
+    fix = "Set the line, which makes OpenDKIM say why; Mode must contain s (`Mode sv`). Mail that no milter sees says"
+    fix += f" nothing either: no_milters or -o smtpd_milters= in master.cf. Then {RESTART}"
+    return Change("opendkim.conf", meaning, fix, ["LogWhy yes"] * len(subjects))
+
+
+def _exempt_lines(subjects: list[str], setup: Setup) -> Change:
+    return Change(
+        "",
+        "OpenDKIM was told to leave this mail alone: its domain is in ExemptDomains, or its recipient in DontSignMailTo.",
+        "grep -nE 'ExemptDomains|DontSignMailTo' /etc/opendkim.conf; nothing to do if that is meant.",
+        [""] * len(subjects),
+    )
+
+
+_CHANGES: dict[str, Callable[[list[str], Setup], Change]] = {
+    "no-signing-table-match": _signing_lines,
+    "no-signing-domain": _domain_lines,
+    "not-internal": _client_lines,
+    "login-not-told": _login_lines,
+    "forwarded": _forwarded_lines,
+    "verified": _verified_lines,
+    "local-mail": _local_lines,
+    "silent": _silent_lines,
+    "exempt": _exempt_lines,
+    "dont-sign": _exempt_lines,
 }

@@ -24,6 +24,7 @@ class OpenDkimConf:
     domains: those that OpenDKIM is to sign for, lower case. socket: as set, None when it is not. endpoint:
     the same as Postfix writes it (``inet:127.0.0.1:8891``, ``unix:/run/opendkim.sock``). mode: of ``s`` and
     ``v``. settings: all, by name in lower case. unread: the tables that cannot be read from here, as set.
+    keys: the first name in KeyTable of each domain, as far as that table can be read.
     """
 
     domains: set[str] = field(default_factory=set)
@@ -32,6 +33,18 @@ class OpenDkimConf:
     mode: str = "sv"
     settings: dict[str, str] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def kind(self, setting: str) -> str:
+        """The kind of a setting's table: ``refile``, ``file``, ``csl`` …; "" when it is not set."""
+        value = self.settings.get(setting.lower())
+        return "" if value is None else _kind_of(value)[0]
+
+    def path(self, setting: str) -> str:
+        """The file of a setting's table, as set; "" when it is in none."""
+        value = self.settings.get(setting.lower(), "")
+        kind, rest = _kind_of(value)
+        return rest if kind in ("file", "refile") and rest.startswith("/") else ""
 
     def is_ours(self, endpoint: str) -> bool:
         """Is this endpoint of a Postfix warning OpenDKIM's? True where nothing tells.
@@ -67,6 +80,7 @@ def read_conf(path: str | Path) -> OpenDkimConf:
             conf.unread.append(value)
         else:
             conf.domains |= {domain for entry in entries if (domain := domain_of(entry)) is not None}
+    conf.keys = _key_names(conf.settings.get("keytable"), base)
     conf.socket = conf.settings.get("socket")
     conf.endpoint = None if conf.socket is None else endpoint_of(conf.socket)
     conf.mode = conf.settings.get("mode", conf.mode).lower()
@@ -113,10 +127,7 @@ def _settings(path: Path, into: dict[str, str], depth: int) -> None:
 
 def _dataset(value: str, base: Path, *, keyed: bool) -> list[str] | None:
     """The keys of a dataset; None for a kind that lies elsewhere. keyed: its entries have values too."""
-    kind, colon, rest = value.partition(":")
-    if not colon or kind.lower() not in _KINDS:
-        kind, rest = ("file" if value.startswith("/") else "csl"), value
-    kind = kind.lower()
+    kind, rest = _kind_of(value)
     if "://" in rest or (kind == "file" and rest.endswith(".db")):
         return None
     if kind == "csl":
@@ -125,6 +136,34 @@ def _dataset(value: str, base: Path, *, keyed: bool) -> list[str] | None:
     if kind in ("file", "refile"):
         return [key for line in _lines(base / rest) if (key := _pair(line)[0])]
     return None
+
+
+def _kind_of(value: str) -> tuple[str, str]:
+    """A dataset's kind, which a prefix names or its first letter tells, and the rest of it."""
+    kind, colon, rest = value.partition(":")
+    if not colon or kind.lower() not in _KINDS:
+        return ("file" if value.startswith("/") else "csl"), value
+    return kind.lower(), rest
+
+
+def _key_names(value: str | None, base: Path) -> dict[str, str]:
+    """domain → the name of its key. The keys' own table is asked for advice only: what cannot be read is no error."""
+    kind, rest = _kind_of(value or "")
+    if kind == "csl":
+        pairs = [(name.strip(), told.strip()) for name, _, told in (e.partition("=") for e in rest.split(","))]
+    elif kind in ("file", "refile") and "://" not in rest and not rest.endswith(".db"):
+        try:
+            pairs = [_pair(line) for line in _lines(base / rest)]
+        except UsageError:
+            return {}
+    else:
+        return {}
+    found: dict[str, str] = {}
+    for name, told in pairs:
+        domain = told.partition(":")[0].lower()
+        if name and domain and "%" not in domain:
+            found.setdefault(domain, name)
+    return found
 
 
 def _pair(line: str) -> tuple[str, str]:

@@ -407,6 +407,7 @@ def report_of(
         read=(job.begins(), job.ends()),
         hosts=run.hosts,
         missing=job.plan.missing,
+        conf=job.conf,
     )
     return job, document(run.state, tally, run.known, facts, limit=options.limit)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from logscan.correlate.state import Leg
 from logscan.findings import Case, Knowledge, Verdict, is_final, resolve
+from logscan.why import Why
 
 FOLD_AT = 20_000
 KEEP = 2_000
@@ -31,6 +32,7 @@ class Tally:
         self.by_host: dict[tuple[bytes, str], int] = {}  # outbound: host, outcome
         self.absent: dict[bytes, int] = {}  # host -> outgoing mail that OpenDKIM's settings leave undecided
         self.signatures: dict[tuple[bytes, bytes], int] = {}  # (signing domain, selector)
+        self.why = Why()  # outbound: what to change for mail that is unsigned
         self.folded_early = 0  # messages judged before the end, when `ours_then` domains were known as ours
         self.ours_then = 0
         self._fold_at = FOLD_AT
@@ -44,6 +46,7 @@ class Tally:
         cases[key] = cases.get(key, 0) + 1
         if case.outcome != "signed" and (case.direction is None or case.direction == "outbound"):
             self._keep(case, legs, known)
+            self.why.add(case, legs, known)
         if len(cases) > self._fold_at:
             self.fold(known)
 
@@ -122,6 +125,7 @@ class Tally:
             mine, theirs = getattr(self, name), getattr(other, name)
             for key, count in theirs.items():
                 mine[key] = mine.get(key, 0) + count
+        self.why.merge(other.why)
         self.folded_early += other.folded_early
         merged = heapq.nlargest(KEEP, self._problems + other._problems, key=lambda item: item[:2])
         heapq.heapify(merged)

@@ -83,6 +83,13 @@ def _report_rows(doc: Mapping[str, Any]) -> Iterator[list[str]]:
                 keys = [message["host"], " ".join(message["queue_ids"]), message["first"]]
                 rest = {key: message[key] for key in message if key not in ("host", "queue_ids", "first")}
                 yield from _cells(name, keys, rest)
+        elif name == "why":
+            for block in value:
+                keys = [block["reason"], block["cause"]]
+                yield from _cells(name, keys, {key: block[key] for key in block if key not in ("reason", "cause", "lines")})
+                for row in block["lines"]:
+                    told = {key: row[key] for key in row if key != "subject"}
+                    yield from _cells(name, [*keys, row["subject"]], told)
         elif name == "input":
             for source in value["sources"]:
                 yield from _cells(

@@ -118,7 +118,8 @@ def page(doc: Doc, *, by: Collection[str] = (), limit: int = ROWS) -> Page:
     """
     chosen = by or DEFAULT_BY
     shown = max(limit, ROWS)
-    sections = [_faults(doc, shown), *_problems(doc)]
+    unsigned, *others = _problems(doc)
+    sections = [_faults(doc, shown), unsigned, *_why(doc, shown), *others]
     sections += [_TABLES[key](doc, shown) for key in _ORDER if key in chosen]
     sections += [_events(doc, shown), _input(doc, shown)]
     return Page(
@@ -323,6 +324,46 @@ def _problem_table(messages: Sequence[Doc], more: str, *, one_day: bool) -> list
         row += [_sender(message), _recipient(message)]
     table = Table(columns, cells, more)
     return [f"{', '.join(shared).capitalize()}.", table] if shared else [table]
+
+
+def _why(doc: Doc, limit: int) -> list[Section]:
+    """What to change for the unsigned mail: a section a cause, most mail first."""
+    several = len(doc.get("hosts") or ()) > 1
+    sections = [_cause(at, block, limit, several=several) for at, block in enumerate(doc.get("why") or (), 1)]
+    if sections and doc.get("why_others"):
+        more = f"And {words.counted(doc['why_others'], 'message')} of other causes."
+        sections.append(Section("why-others", "Why unsigned: others", [more]))
+    return sections
+
+
+def _cause(at: int, block: Doc, limit: int, *, several: bool) -> Section:
+    """The cause at that place: what it means, the lines to write and for whom, and how to put them into effect. several: hosts."""
+    rows = block["lines"]
+    lines = {row["line"] for row in rows}
+    seen = [", ".join(short(text, 60) for text in row["examples"]) or row["subject"] or "?" for row in rows]
+    body: list[str | Table | Entry] = [block["meaning"]]
+    if len(lines) == 1 and rows[0]["line"]:
+        body.append(f"{block['file']}: `{rows[0]['line']}`")
+    if len(rows) == 1:
+        where = f" on {short(', '.join(rows[0]['hosts']), 200)}" if several else ""
+        body.append(f"Seen: {seen[0]}{where}.")
+    else:
+        columns = [Column("messages", right=True), Column("seen")]
+        cells: list[list[Cell]] = [[row["messages"], text] for row, text in zip(rows, seen, strict=True)]
+        if len(lines) > 1:
+            columns = [columns[0], Column(f"add to {block['file']}", keep=True), Column("seen", optional=True)]
+            cells = [[row["messages"], row["line"] or "?", text] for row, text in zip(rows, seen, strict=True)]
+        if several:
+            columns.append(Column("host", optional=True))
+            for cell, row in zip(cells, rows, strict=True):
+                cell.append(", ".join(row["hosts"]))
+        left = block["lines_total"] - min(limit, len(rows))
+        body.append(Table(columns, cells[:limit], f"and {words.count(left)} more" if left > 0 else ""))
+    if block["fix"]:
+        body.append(f"Fix: {block['fix'].rstrip('.')}.")
+    cause = block["reason"] if block["cause"] == block["reason"] else f"{block['reason']}, {block['cause']}"
+    title = f"Why unsigned: {words.counted(block['messages'], 'message')}, {cause}"
+    return Section(f"why-{at}", title, body)
 
 
 def _sender(message: Doc) -> str:

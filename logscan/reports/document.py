@@ -12,7 +12,9 @@ from logscan.correlate.state import State, text
 from logscan.findings import Knowledge
 from logscan.message_fields import build_message
 from logscan.model import INBOUND_OUTCOMES, OUTBOUND_OUTCOMES, SEVERITIES, Fault, SourceInfo, Window
+from logscan.opendkim_conf import OpenDkimConf
 from logscan.render.message import fault_dict, iso, message_dict
+from logscan.reports.why import setup_of, why
 from logscan.tally import Tally
 
 SCHEMA = "logscan.report/1"
@@ -29,7 +31,7 @@ class Facts:
 
     sources: what was read, in order. seen: first and last instant in the window at which a line was logged.
     read: the same of all lines that were read, the margins included. hosts: the report's, empty for all.
-    missing: rotated files that should be there.
+    missing: rotated files that should be there. conf: OpenDKIM's configuration, if one was named.
     """
 
     window: Window
@@ -39,6 +41,7 @@ class Facts:
     read: tuple[int | None, int | None]
     hosts: frozenset[bytes]
     missing: list[str]
+    conf: OpenDkimConf | None = None
 
 
 def document(state: State, tally: Tally, known: Knowledge, facts: Facts, *, limit: int) -> dict[str, Any]:
@@ -79,6 +82,8 @@ def document(state: State, tally: Tally, known: Knowledge, facts: Facts, *, limi
         "messages_total": outbound["unsigned"] + outbound["milter_error"] + outbound["undecided"],
         "faults": [fault_dict(fault, zone) for fault in _faults(state, tally, facts, hosts)],
     }
+    doc["why"] = why(tally.why.causes(known, tally.domains), setup_of(tally.signatures, facts.conf))
+    doc["why_others"] = max(0, outbound["unsigned"] - sum(block["messages"] for block in doc["why"]))
     return doc
 
 

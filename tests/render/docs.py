@@ -84,6 +84,24 @@ def fault(**fields: Any) -> Doc:
     return base | fields
 
 
+def cause(**fields: Any) -> Doc:
+    base: Doc = {
+        "reason": "no-signing-table-match",
+        "cause": "no-signing-table-match",
+        "messages": 11,
+        "meaning": "OpenDKIM trusts the client, but no line of SigningTable fits the From address.",
+        "file": "SigningTable (/etc/opendkim/signing.table)",
+        "fix": "The name after the domain is a key's name in KeyTable. Then systemctl reload opendkim",
+        "lines": [],
+        "lines_total": 0,
+    }
+    return {**base, "lines_total": len(fields.get("lines", ())), **fields}
+
+
+def change(line: str, subject: str, messages: int, *examples: str, hosts: tuple[str, ...] = ("mx",)) -> Doc:
+    return {"line": line, "subject": subject, "messages": messages, "hosts": [*hosts], "examples": [*examples]}
+
+
 def healthy() -> Doc:
     hours = [hour(h) for h in range(6)] + [hour(h, signed=40 + 7 * (h % 5)) for h in range(6, 24)]
     signed = sum(row["signed"] for row in hours)
@@ -253,6 +271,25 @@ def problems() -> Doc:
             lines=["Nov 23 07:00:00 mx opendkim[902]: k2026: key data is not secure: /etc/dkim is writeable"],
         ),
     ]
+    doc["why"] = [
+        cause(
+            lines_total=31,
+            lines=[
+                change("*@shop.example.org k2026._domainkey.example.org", "shop.example.org", 7, "a@shop.example.org"),
+                change("*@a.example.net k2026._domainkey.a.example.net", "a.example.net", 4, "x@a.example.net", "y@a.example.net"),
+            ],
+        ),
+        cause(
+            reason="silent",
+            cause="local-mail",
+            messages=1,
+            meaning="OpenDKIM logged nothing for this mail of the host itself.",
+            file="main.cf",
+            fix="",
+            lines=[change("non_smtpd_milters = $smtpd_milters", "example.org", 1, "root@example.org")],
+        ),
+    ]
+    doc["why_others"] = 3
     doc["input"]["not_understood"] = {"opendkim": 1, "postfix": 14}
     return doc
 
@@ -370,6 +407,13 @@ def hostile() -> Doc:
         for severity in ("error", "warning", "info")
         for text in EVIL
     ]
+    doc["why"] = [
+        cause(
+            reason=text, cause=text, meaning=all_of_it, file="SigningTable", fix=text,
+            lines=[change(text, text, 1, text, text, hosts=(text, text)), change("", text, 1), change(text, "", 1)],
+        )
+        for text in EVIL
+    ]  # fmt: skip
     return copy.deepcopy(doc)
 
 
