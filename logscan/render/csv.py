@@ -86,7 +86,8 @@ def _report_rows(doc: Mapping[str, Any]) -> Iterator[list[str]]:
         elif name == "why":
             for block in value:
                 keys = [block["reason"], block["cause"]]
-                yield from _cells(name, keys, {key: block[key] for key in block if key not in ("reason", "cause", "lines")})
+                told = {key: block[key] for key in block if key not in ("reason", "cause", "lines")}
+                yield from _cells(name, keys, told)
                 for row in block["lines"]:
                     told = {key: row[key] for key in row if key != "subject"}
                     yield from _cells(name, [*keys, row["subject"]], told)

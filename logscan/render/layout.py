@@ -337,7 +337,10 @@ def _why(doc: Doc, limit: int) -> list[Section]:
 
 
 def _cause(at: int, block: Doc, limit: int, *, several: bool) -> Section:
-    """The cause at that place: what it means, the lines to write and for whom, and how to put them into effect. several: hosts."""
+    """A cause: what it means, the lines to write and for whom, and how to put them into effect.
+
+    at: its place among them. several: the report is of several hosts.
+    """
     rows = block["lines"]
     lines = {row["line"] for row in rows}
     seen = [", ".join(short(text, 60) for text in row["examples"]) or row["subject"] or "?" for row in rows]

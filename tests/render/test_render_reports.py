@@ -298,3 +298,10 @@ def test_html_draws_the_hours() -> None:
     assert made.count("<svg") == 1
     assert "20:00: 100 signed, 5 unsigned, 21 undecided" in made
     assert "<svg" not in html.report(docs.empty())
+
+
+def test_csv_holds_the_lines_to_write() -> None:
+    rows = {tuple(row[:5]): row[5] for row in stdcsv.reader(io.StringIO(csv.report(docs.problems())))}
+    reason = "no-signing-table-match"
+    assert rows["why", reason, reason, "", "messages"] == "11"
+    assert rows["why", reason, reason, "shop.example.org", "line"].startswith("*@shop.example.org k2026.")
