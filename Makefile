@@ -3,6 +3,7 @@
 #   make demo    report on the sample logs in examples/
 #   make test    the whole suite; the live tests need root, postfix, opendkim, opendkim-tools and rsyslog
 #   make lint    ruff and mypy
+#   make man     the man page, as build/man/logscan.1 (a wheel has it as share/man/man1/logscan.1)
 #   make bench   time logscan beside other programs, e.g. make bench ARGS="--lines 100000 --runs 3"
 #   make clean   remove what the above made
 #
@@ -17,7 +18,7 @@ ARGS ?=
 # Root in a private environment is what we want: no warning about it.
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint man bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -30,6 +31,10 @@ test: $(VENV)/.installed-dev
 lint: $(VENV)/.installed-dev
 	$(IN)/python -m ruff check .
 	$(IN)/python -m mypy
+
+man: $(VENV)/.installed
+	@mkdir -p build/man
+	$(IN)/python -m logscan.man > build/man/logscan.1
 
 bench: $(VENV)/.installed-dev
 	$(IN)/python tests/bench/run.py $(ARGS)

@@ -11,6 +11,7 @@ so that `logscan --help` answers at once. A further command lives in a module of
 from __future__ import annotations
 
 import functools
+import os
 import re
 import sys
 import traceback
@@ -296,7 +297,7 @@ def daily(
     timezone: Timezone = None,
     jobs: Jobs = None,
 ) -> int:
-    """Report on yesterday if something was wrong: for cron and monitoring."""
+    """Report on yesterday if something was wrong; for cron."""
     from logscan.daily import run_daily
     from logscan.pipeline import Options
     from logscan.render import layout, text
@@ -561,9 +562,20 @@ def _spare_input(output: str | None, logs: Sequence[str] | None) -> None:
             raise UsageError(f"--output {output}", "is also a log to read", "name another file")
 
 
+def _name_shell(words: Sequence[str]) -> None:
+    """`--show-completion zsh`: typer takes a shell's name only where it is told not to look for one itself."""
+    if (
+        len(words) == 2
+        and words[0] in ("--show-completion", "--install-completion")
+        and words[1] in ("bash", "zsh", "fish")
+    ):
+        os.environ["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "1"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; `arguments` are those of the process unless given."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    _name_shell(words)
     try:
         status = app(args=words, prog_name="logscan", standalone_mode=False)
     except _ParserError as error:
