@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -112,6 +112,7 @@ class Job:
         self.infos: list[SourceInfo] = []
         self.problems: list[SourceError] = []
         self.partial = False
+        self._opened = ExitStack()
         self._mail_elsewhere = False  # mail lines are in a log of which only a part was read
         self._warn = warn
         self._progress = progress
@@ -138,7 +139,7 @@ class Job:
             self._problem(problem)
         for value in self.conf.unread if self.conf else ():
             self._warn(f"{self.options.opendkim_conf}: {value} is not read; name its domains by --our-domain")
-        with no_collector():
+        with self._opened, no_collector():
             for group in self.plan.groups:
                 sources = [source for source in group if source not in self.skipped]
                 followed = chains(sources)
@@ -174,7 +175,7 @@ class Job:
         source = self._narrowed(source)
         info = self._info(source)
         foreign = self.run.state.foreign_lines
-        watch = _Watch(source.open(info), self._tick)
+        watch = _Watch(self._open(source, info), self._tick)
         try:
             feed = self.run.read(iter(watch), source.reference, info, source.year_hint)
         except SourceError as problem:
@@ -206,7 +207,7 @@ class Job:
                 info = self._info(source)
                 stamper.start(Clock(self.zone, source.reference, source.year_hint), info)
                 try:
-                    yield from source.open(info)
+                    yield from self._open(source, info)
                 except SourceError as problem:
                     self.infos.remove(info)
                     self._problem(problem)
@@ -217,6 +218,12 @@ class Job:
         info = SourceInfo(source.name)
         self.infos.append(info)
         return info
+
+    def _open(self, source: PlannedSource, info: SourceInfo) -> Iterator[bytes]:
+        """The source's blocks, closed at the latest when the reading ends in whatever way."""
+        blocks = source.open(info)
+        self._opened.callback(blocks.close)
+        return blocks
 
     def _tick(self) -> None:
         if self._progress is not None:

@@ -13,7 +13,7 @@ import os
 import stat
 import zlib
 from collections.abc import Callable, Generator, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -22,6 +22,7 @@ import zstandard
 
 from logscan.errors import SourceError
 from logscan.model import SourceInfo
+from logscan.sources.ahead import ahead
 
 igzip_lib: Any = None
 with suppress(ImportError):  # not a dependency, only faster
@@ -29,6 +30,8 @@ with suppress(ImportError):  # not a dependency, only faster
 
 # No daemon writes lines near this length (rsyslog stops at 8 KiB); past it a "line" is garbage or an attack.
 LONGEST_LINE = 65536
+# How much a thread unpacks at once. The interpreter's lock changes hands every 5 ms, so small pieces wait for it.
+READ_AHEAD = 1 << 20
 
 _MAGIC = (
     (b"\x1f\x8b\x08", "gz"),
@@ -64,7 +67,7 @@ class _Decoder(Protocol):
 
 
 def read_blocks(
-    source: str | Path | BinaryIO, info: SourceInfo, *, size: int = 262144
+    source: str | Path | BinaryIO, info: SourceInfo, *, size: int = 262144, threaded: bool = False
 ) -> Generator[bytes, None, None]:
     """Read a log as blocks of whole lines, each block ending with a newline; a missing last one is added.
 
@@ -72,10 +75,14 @@ def read_blocks(
     unpacked, at once. Fills `info` as it goes: lines, bytes (unpacked, as read), cut_lines and, where packed
     data is truncated or damaged or reading fails half-way, ends_early; what came before that is yielded.
     A line longer than LONGEST_LINE is cut to that length and the rest is dropped without being held.
+    threaded: unpack in a thread beside the reader, which has to close the generator. Not for what can keep a
+    read waiting, as pipes do: the thread is waited for.
     Raises SourceError when it cannot be opened, or is packed in a way that is not supported.
     """
     with open_source(source, info.name) if isinstance(source, str | Path) else nullcontext(source) as stream:
-        yield from line_blocks(_unpacked(stream, info, size), info)
+        chunks = _unpacked(stream, info, READ_AHEAD if threaded else size)
+        with closing(ahead(chunks) if threaded else chunks) as taken:
+            yield from line_blocks(taken, info)
     if info.ends_early is not None:
         info.ends_early = f"ends early after line {info.lines}"
 
@@ -225,7 +232,7 @@ def permission_hint(path: str | Path) -> str:
     return f"it is readable for group {group}, so join it or use sudo"
 
 
-def _unpacked(stream: BinaryIO, info: SourceInfo, size: int) -> Iterator[bytes]:
+def _unpacked(stream: BinaryIO, info: SourceInfo, size: int) -> Generator[bytes, None, None]:
     """The stream's data in chunks of at most about `size`. Sets info.ends_early when it breaks off."""
     raw = _Raw(stream, size)
     try:

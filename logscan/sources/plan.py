@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from functools import partial
@@ -33,7 +33,7 @@ class PlannedSource:
     """One thing to read.
 
     open: fills a SourceInfo while it yields blocks of whole lines; raises SourceError at the first block when
-    it cannot be read. It can be pickled, except for standard input.
+    it cannot be read. It can be pickled, except for standard input. Close it: a thread may work for it.
     reference: epoch seconds that bound the year of its last line. year_hint: the year of its first line where
     that bound alone would give another one, else None. first, last: instants of its outermost lines, None
     when not known; upper: no line is later, None when not known. path: None for what is no regular file;
@@ -43,7 +43,7 @@ class PlannedSource:
     """
 
     name: str
-    open: Callable[[SourceInfo], Iterator[bytes]]
+    open: Callable[[SourceInfo], Generator[bytes, None, None]]
     reference: int
     first: int | None = None
     last: int | None = None
@@ -248,8 +248,8 @@ def _from_file(file: LogFile, zone: tzinfo) -> PlannedSource:
         alone = first_stamp(file.first_line, file.reference, zone)
         hint = None if alone == file.first else datetime.fromtimestamp(file.first, zone).year
     return PlannedSource(
-        file.name, partial(read_blocks, file.path), file.reference, file.first, file.last, file.upper, hint,
-        file.path, file.packed, file.size, file.family,
+        file.name, partial(read_blocks, file.path, threaded=bool(file.packed)), file.reference, file.first,
+        file.last, file.upper, hint, file.path, file.packed, file.size, file.family,
     )  # fmt: skip
 
 
