@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from logscan.model import Fault, Message
@@ -1123,13 +1123,14 @@ _MESSAGES: dict[tuple[str, str], Callable[[Message], str]] = {
 class Setup:
     """What is known of OpenDKIM's settings, from its signatures in the log and from --opendkim-conf.
 
-    signed: signing domain -> the selector that it is signed with most. selector: the one used most of all, "" when
-    nothing was signed. keys: domain -> a name in KeyTable. kinds, paths: of the tables SigningTable, KeyTable and
+    signed: signing domain -> the selector that it is signed with most. senders: the domains of senders whose mail
+    was signed. selector: the one used most of all, "" when nothing was signed. keys: domain -> a name in KeyTable. kinds, paths: of the tables SigningTable, KeyTable and
     InternalHosts, by the setting's name; without an entry nothing is known. mode, domain: as set, "" when not known.
     log_why: set to yes; None when not known.
     """
 
     signed: Mapping[str, str] = field(default_factory=dict)
+    senders: Collection[str] = ()
     selector: str = ""
     keys: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
@@ -1293,7 +1294,12 @@ def _silent_lines(subjects: list[str], setup: Setup) -> Change:
             " -o smtpd_milters= in master.cf, and at smtpd_milter_maps.",
             [""] * len(subjects),
         )
-    fix = "Set the line, which makes OpenDKIM say why; Mode must contain s (`Mode sv`). Mail that no milter sees says"
+    never = [domain for domain in subjects if domain not in setup.senders and _DOMAIN.match(domain)]
+    fix = ""
+    if never:
+        others = f" and {len(never) - 3} more" if len(never) > 3 else ""
+        fix = f"No mail of {', '.join(never[:3])}{others} was signed in this log: look into SigningTable first. "
+    fix += "Set the line, which makes OpenDKIM say why; Mode must contain s (`Mode sv`). Mail that no milter sees says"
     fix += f" nothing either: no_milters or -o smtpd_milters= in master.cf. Then {RESTART}"
     return Change("opendkim.conf", meaning, fix, ["LogWhy yes"] * len(subjects))
 

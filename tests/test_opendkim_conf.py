@@ -144,3 +144,22 @@ def test_sockets(socket: str, endpoint: str | None) -> None:
 )
 def test_one_socket_has_many_names(socket: str, endpoint: str, ours: bool) -> None:
     assert OpenDkimConf(endpoint=endpoint_of(socket)).is_ours(endpoint) is ours
+
+
+@pytest.mark.parametrize("prefix", ["refile:", "file:", ""])
+def test_the_key_table_names_the_keys_of_domains(prefix: str, tmp_path: Path) -> None:
+    table = tmp_path / "keys"
+    table.write_text("# keys\nmain Example.org:s1:/etc/k1\nsecond example.org:s2:/etc/k2\nany %:s:/etc/k\nbroken\n")
+    found = conf(tmp_path, f"KeyTable {prefix}{table}\n")
+    assert found.keys == {"example.org": "main"}
+    assert (found.kind("KeyTable"), found.path("KeyTable")) == (prefix.rstrip(":") or "file", str(table))
+
+
+def test_keys_in_a_list_and_tables_that_cannot_be_read(tmp_path: Path) -> None:
+    assert conf(tmp_path, "KeyTable csl:main=example.org:s1:/k1,b=example.net:s2:/k2\n").keys == {
+        "example.org": "main", "example.net": "b",
+    }  # fmt: skip
+    # Names of keys are for advice only: without them there is less of it, and no error.
+    for value in (f"refile:{tmp_path}/none", "ldap://server/x", "dsn:mysql://a/b", "db:/etc/keys.db"):
+        found = conf(tmp_path, f"KeyTable {value}\n")
+        assert (found.keys, found.kind("SigningTable"), found.path("SigningTable")) == ({}, "", "")

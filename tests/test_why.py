@@ -230,7 +230,7 @@ def test_every_cause_says_what_it_means_and_what_to_do(kind: str, setup: Setup) 
 
 
 def test_the_signatures_of_the_log_tell_the_selectors() -> None:
-    setup = setup_of({(b"Example.org", b"old"): 1, (b"example.org", b"new"): 5, (b"example.net", b"k1"): 9}, None)
+    setup = setup_of({(b"Example.org", b"old"): 1, (b"example.org", b"new"): 5, (b"example.net", b"k1"): 9}, [], None)
     assert (setup.signed, setup.selector) == ({"example.org": "new", "example.net": "k1"}, "k1")
 
 
@@ -271,6 +271,15 @@ def test_only_the_senders_asked_for_are_explained(tmp_path: Path) -> None:
     log = unsigned().mail(THREE, "no signing table match for 'x@other.example'", sender="x@other.example")
     doc = report(log, tmp_path, domains=["other.example"])
     assert [row["subject"] for block in doc["why"] for row in block["lines"]] == ["other.example"]
+
+
+def test_of_silent_mail_the_domains_that_are_never_signed_are_named(tmp_path: Path) -> None:
+    log = Log().mail(ONE, "+", sasl="app").mail(TWO, sasl="app")
+    [block] = report(log, tmp_path)["why"]
+    assert (block["cause"], block["fix"][:12]) == ("silent", "Set the line")
+    log.mail(THREE, sasl="bob", sender="bob@lab.example.net")
+    [block] = report(log, tmp_path)["why"]
+    assert block["fix"].startswith("No mail of lab.example.net was signed in this log: look into SigningTable first. ")
 
 
 def test_several_clients_of_a_network_are_told_as_one(tmp_path: Path) -> None:

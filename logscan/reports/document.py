@@ -82,7 +82,9 @@ def document(state: State, tally: Tally, known: Knowledge, facts: Facts, *, limi
         "messages_total": outbound["unsigned"] + outbound["milter_error"] + outbound["undecided"],
         "faults": [fault_dict(fault, zone) for fault in _faults(state, tally, facts, hosts)],
     }
-    doc["why"] = why(tally.why.causes(known, tally.domains), setup_of(tally.signatures, facts.conf))
+    senders = (domain for domain, outcome in tally.by_domain if outcome == "signed")
+    setup = setup_of(tally.signatures, senders, facts.conf)
+    doc["why"] = why(tally.why.causes(known, tally.domains), setup)
     doc["why_others"] = max(0, outbound["unsigned"] - sum(block["messages"] for block in doc["why"]))
     return doc
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from logscan.advice import Setup, change
@@ -15,10 +15,12 @@ LINES = 100  # of a block
 NETWORK = 3  # clients of one network that are worth a line for it
 
 
-def setup_of(signatures: Mapping[tuple[bytes, bytes], int], conf: OpenDkimConf | None) -> Setup:
+def setup_of(
+    signatures: Mapping[tuple[bytes, bytes], int], senders: Iterable[bytes], conf: OpenDkimConf | None
+) -> Setup:
     """What the signatures of the log and the configuration, if one was named, tell of OpenDKIM's settings.
 
-    signatures: (signing domain, selector) → count.
+    signatures: (signing domain, selector) → count. senders: domains of senders whose mail was signed.
     """
     signed: dict[str, str] = {}
     selectors: dict[str, int] = {}
@@ -26,11 +28,13 @@ def setup_of(signatures: Mapping[tuple[bytes, bytes], int], conf: OpenDkimConf |
         signed.setdefault(text(domain).lower(), text(name))
         selectors[text(name)] = selectors.get(text(name), 0) + count
     selector = max(selectors, key=lambda name: (selectors[name], name), default="")
+    domains = frozenset(text(domain) for domain in senders)
     if conf is None:
-        return Setup(signed=signed, selector=selector)
+        return Setup(signed=signed, senders=domains, selector=selector)
     tables = ("SigningTable", "KeyTable", "InternalHosts", "Domain")
     return Setup(
         signed=signed,
+        senders=domains,
         selector=selector,
         keys=conf.keys,
         kinds={name: kind for name in tables if (kind := conf.kind(name))},
