@@ -166,6 +166,7 @@ class Live(Run):
     def end(self) -> None:
         """No more lines will come: what is open is judged as it stands."""
         close_all(self.state)
+        self._waiting.clear()
         self._check_faults(self._now())
 
     def lost(self, name: str) -> None:
@@ -213,6 +214,7 @@ class Live(Run):
         """Mail that is in transit for long enough: told if its verdict can be, else looked at again later."""
         limit = now - self.hold
         up_to = self._held_up_to
+        fresh: list[Leg] = []
         for space in self.state.spaces:
             for leg in reversed(space.legs.values()):
                 if leg.first > limit:
@@ -220,12 +222,14 @@ class Live(Run):
                 if leg.seq <= self._held_up_to:
                     break
                 up_to = max(up_to, leg.seq)
-                self._waiting[leg.seq] = (leg, -1)
+                fresh.append(leg)
             # Refused by the milter, and tried again by pickup each minute.
             for leg in _retried(space.retry_ids.values(), (w.legs for w in space.retries.values())):
                 if leg.first <= limit:
                     self._hold(leg, now)
         self._held_up_to = up_to
+        fresh.sort(key=lambda leg: leg.seq)
+        self._waiting.update((leg.seq, (leg, -1)) for leg in fresh)
         for seq, (leg, last) in list(self._waiting.items()):
             if leg.end != OPEN:
                 del self._waiting[seq]
@@ -374,13 +378,13 @@ class Live(Run):
             second = int(self._clock())
             if not self._minute or self._minute[-1][0] != second:
                 self._minute.append((second, Counter()))
+                self._forget_minute(second)
             self._minute[-1][1][message.outcome] += 1
 
     def standing(self) -> Standing:
         """How things stand now."""
         clock = self._clock()
-        while self._minute and self._minute[0][0] <= clock - 60:
-            self._minute.popleft()
+        self._forget_minute(clock)
         outbound: Counter[str] = Counter()
         reasons = set()
         for (direction, outcome, reason), count in self.session.items():
@@ -404,6 +408,10 @@ class Live(Run):
             for leg in firsts.values()
             if leg.kind != LOST
         )
+
+    def _forget_minute(self, clock: float) -> None:
+        while self._minute and self._minute[0][0] <= clock - 60:
+            self._minute.popleft()
 
     def _milter(self) -> str | None:
         hosts = self.state.hosts.values()

@@ -281,7 +281,7 @@ def fault_lines(news: FaultNews, paper: Paper, stamp: Callable[[int], str]) -> l
     elif news.phase == "again" or fault.count > 1:
         head += f", {words.counted(fault.count, 'time')}"
         head += f" since {stamp(fault.first)}" if news.phase == "again" else ""
-    indent = " " * min(len(when) + _OUTCOME + 3, paper.width // 2)
+    indent = "  " if paper.width < NARROW else " " * (len(when) + _OUTCOME + 3)
     first, *rest = paper.wrap(head, indent)
     tone = "good" if over else TONES.get(fault.severity, "")
     out: list[Line] = [

@@ -63,12 +63,13 @@ class FileWatch:
         self._watched: list[tuple[str, int, int]] = []
 
     def wait(self, seconds: float) -> None:
-        """Return when something changed there, when the waker was poked, or after the time."""
+        """Return when something changed, or may have, when the waker was poked, or after the time."""
         places = self._places()
         if places != self._watched:
             self.close()
             self._watched = places
             self._notify = _notifier([place[0] for place in places])
+            return  # what changed before it watched is for the next look to find
         if self._notify is None:
             self._waker.wait(seconds)
             return
