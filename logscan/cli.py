@@ -211,6 +211,7 @@ def _root(
     epilog="\b\nExamples:\n"
     "  logscan report --since yesterday --until today\n"
     "  logscan report mail.log --by reason --by domain --limit 100\n"
+    "  logscan report --since yesterday --until today --compare\n"
     "  logscan report --format json | jq .signed_fraction\n"
 )
 @command
@@ -235,6 +236,10 @@ def report(
             "--check", help="Status 1 if there are findings: unsigned or hit mail, a fault that is an error."
         ),
     ] = False,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Tell what changed since the time of the same length before --since."),
+    ] = False,
     our_domain: OurDomains = None,
     opendkim_conf: OpendkimConf = None,
     timezone: Timezone = None,
@@ -258,6 +263,7 @@ def report(
         opendkim_conf=opendkim_conf,
         timezone=timezone,
         jobs=jobs,
+        compare=compare,
     )
     with screen.Bar() as bar:
         result = run_report(options, progress=bar.progress, warn=bar.warn)

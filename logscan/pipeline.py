@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from logscan import timespan
+from logscan.compare import count_earlier, earlier, is_whole
 from logscan.correlate.feed import Feed
 from logscan.correlate.state import Leg, text
 from logscan.errors import SourceError
@@ -22,7 +23,8 @@ from logscan.opendkim_conf import OpenDkimConf, read_conf
 from logscan.parse.header import parse
 from logscan.parse.stamps import Clock
 from logscan.render.message import message_dict
-from logscan.reports.document import Facts, document
+from logscan.reports.changes import changes
+from logscan.reports.document import Facts, counted, document
 from logscan.reports.export import write_rows, writer_for
 from logscan.reports.spool import Spool
 from logscan.run import Run, no_collector
@@ -53,7 +55,8 @@ class Options:
     """What the commands were asked for, as typed; None and [] where nothing was.
 
     hosts, domains: only these; a domain is the envelope sender's. by: tables to show. limit: problem messages
-    to list. our_domains: domains that are ours. jobs: processes to read with.
+    to list. our_domains: domains that are ours. jobs: processes to read with. compare: also count the time of the
+    same length before, and tell what changed.
     """
 
     logs: list[str] = field(default_factory=list)
@@ -67,6 +70,7 @@ class Options:
     opendkim_conf: str | None = None
     timezone: str | None = None
     jobs: int | None = None
+    compare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +122,10 @@ class Job:
         self._progress = progress
         ours = set(options.our_domains) | (self.conf.domains if self.conf else set())
         self.run.state.ours.update(_domain(domain) for domain in ours)
+        self.earlier = earlier(self.window, now, self.zone) if options.compare else None
+        begin = self.window.since if self.earlier is None else self.earlier.since
         self.wide = Window(
-            None if self.window.since is None else max(0, self.window.since - BEFORE),
+            None if begin is None else max(0, begin - BEFORE),
             None if self.window.until is None else self.window.until + AFTER,
         )
         self.plan: Plan = plan(options.logs, self.wide, now=now, zone=self.zone, stdin=sys.stdin.buffer)
@@ -403,8 +409,10 @@ def report_of(
     """The report, and the job (of this kind) that read its input; the rest as of `run_report`."""
     tally = Tally()
     job = kind(options, warn=warn, progress=progress, now=now, tally=tally)
+    run, before = job.run, Tally()
+    if job.earlier is not None:
+        count_earlier(run, job.earlier, before)
     job.read()
-    run = job.run
     tally.fold(run.known, everything=True)
     facts = Facts(
         window=job.window,
@@ -416,7 +424,16 @@ def report_of(
         missing=job.plan.missing,
         conf=job.conf,
     )
-    return job, document(run.state, tally, run.known, facts, limit=options.limit)
+    doc = document(run.state, tally, run.known, facts, limit=options.limit)
+    if job.earlier is not None:
+        before.fold(run.known, everything=True)
+        whole = is_whole(job.earlier, job.begins())
+        doc["changes"] = changes(doc, counted(before), job.earlier, job.zone, whole=whole)
+        if not doc["changes"]["outbound"]["messages"]:
+            warn("note: --compare: no outgoing mail was logged in the time before, so nothing can be compared")
+        elif not whole:
+            warn("note: --compare: the input begins in the time before, so it is compared with a part of that")
+    return job, doc
 
 
 @contextmanager

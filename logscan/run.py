@@ -60,17 +60,21 @@ class Run:
             return
         case = examine(legs)
         if case.outcome != "signed":
-            for leg in legs:
-                fault = leg.failure.fault if leg.failure is not None else leg.fault
-                if fault is not None:
-                    fault.hit(case.effect)
-                    break
+            self.hit(legs, case)
         if self.tally is not None:
             self.tally.add(self.hour(first.first), case, legs, self.known)
             if case.outcome == "signed":
                 self.tally.add_signatures(legs)
         if self.keep is not None:
             self.keep(legs, case)
+
+    def hit(self, legs: list[Leg], case: Case) -> None:
+        """Count the message for the first fault that touched it."""
+        for leg in legs:
+            fault = leg.failure.fault if leg.failure is not None else leg.fault
+            if fault is not None:
+                fault.hit(case.effect)
+                break
 
     def _is_older(self, leg: Leg) -> bool:
         """A leg whose opening line is not in the input, though the input begins before the window and no line

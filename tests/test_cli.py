@@ -38,6 +38,7 @@ class Options:
     opendkim_conf: str | None
     timezone: str | None
     jobs: int | None
+    compare: bool = False
 
 
 @dataclass

@@ -91,6 +91,15 @@ def _report_rows(doc: Mapping[str, Any]) -> Iterator[list[str]]:
                 for row in block["lines"]:
                     told = {key: row[key] for key in row if key != "subject"}
                     yield from _cells(name, [*keys, row["subject"]], told)
+        elif name == "changes":
+            plain = {key: inner for key, inner in value.items() if not isinstance(inner, list)}
+            yield from _nested(name, plain)
+            for change in ("unsigned", "signed"):
+                for row in value[change]:
+                    yield from _cells(name, [change, row["domain"]], {key: row[key] for key in row if key != "domain"})
+            for row in value["new_reasons"]:
+                keys = [row["direction"], row["outcome"], row["reason"]]
+                yield from _cells(name, keys, {"messages": row["messages"]})
         elif name == "input":
             for source in value["sources"]:
                 yield from _cells(

@@ -119,7 +119,7 @@ def page(doc: Doc, *, by: Collection[str] = (), limit: int = ROWS) -> Page:
     chosen = by or DEFAULT_BY
     shown = max(limit, ROWS)
     unsigned, *others = _problems(doc)
-    sections = [_faults(doc, shown), unsigned, *_why(doc, shown), *others]
+    sections = [_changes(doc, shown), _faults(doc, shown), unsigned, *_why(doc, shown), *others]
     sections += [_TABLES[key](doc, shown) for key in _ORDER if key in chosen]
     sections += [_events(doc, shown), _input(doc, shown)]
     return Page(
@@ -220,6 +220,47 @@ def _advice(doc: Doc) -> list[str]:
     if not doc["input"]["lines"] or doc["window"]["first"] is None:
         advice.append("No mail was logged in this time, or the log given does not reach it.")
     return advice
+
+
+def _changes(doc: Doc, limit: int) -> Section | None:
+    """What is not as it was in the time before; nothing where all is."""
+    told = doc.get("changes")
+    if not told or not told["outbound"]["messages"]:
+        return None
+    was, now = told["signed_fraction"], doc["signed_fraction"]
+    body: list[str | Table | Entry] = []
+    columns = [Column("domain"), Column("now", keep=True)]
+    columns += [Column(title, right=True) for title in ("signed", "before", "unsigned", "before")]
+    rows: list[list[Cell]] = [
+        [row["domain"], _became(row, key), row["signed"], row["signed_before"], row["unsigned"], row["unsigned_before"]]
+        for key in ("unsigned", "signed")
+        for row in told[key]
+    ]
+    left = told["unsigned_total"] + told["signed_total"] - min(limit, len(rows))
+    if rows:
+        body.append(Table(columns, rows[:limit], f"and {words.count(left)} more" if left > 0 else ""))
+    new = [
+        [row["outcome"], row["reason"], row["messages"], words.REASONS.get((row["outcome"], row["reason"]), "")]
+        for row in told["new_reasons"]
+    ]
+    titles = [Column("outcome", keep=True), Column("new reason", keep=True)]
+    titles += [Column("messages", right=True), Column("meaning")]
+    if new:
+        body.append(_table(titles, new, limit))
+    shares = [None if share is None else words.percent(share) for share in (was, now)]
+    if not body and shares[0] == shares[1]:
+        return None
+    before = words.counted(told["outbound"]["messages"], "outgoing message")
+    days = words.days({**told["window"], "first": None, "last": None})
+    part = "" if told["window"]["whole"] else ", which the input has a part of"
+    said = f"Signed: {shares[1] or 'cannot tell'}, before {shares[0] or 'cannot tell'} ({before}, {days}{part})."
+    body.insert(0, said)
+    return Section("changes", "Changes", body)
+
+
+def _became(row: Doc, key: str) -> str:
+    """`unsigned`, or `partly unsigned` if some of it is signed still; `signed`."""
+    return "partly unsigned" if key == "unsigned" and row["signed"] else key
 
 
 def _faults(doc: Doc, limit: int) -> Section | None:

@@ -89,6 +89,18 @@ def document(state: State, tally: Tally, known: Knowledge, facts: Facts, *, limi
     return doc
 
 
+def counted(tally: Tally) -> dict[str, Any]:
+    """The part of a report that a tally tells by itself, all of it folded: for comparing it with another."""
+    outbound = _outcomes(tally, "outbound", OUTBOUND_OUTCOMES)
+    return {
+        "outbound": outbound,
+        "inbound": _outcomes(tally, "inbound", INBOUND_OUTCOMES),
+        "signed_fraction": _fraction(outbound, tally),
+        "by_domain": _by_outcome("domain", tally.by_domain),
+        "by_reason": _by_reason(tally),
+    }
+
+
 def _iso(at: int | None, zone: tzinfo) -> str | None:
     return None if at is None else iso(at, zone)
 
