@@ -292,6 +292,8 @@ def _outbound(
             return "milter-error", trouble, -1, b""
         if signed:
             return "signed", None, -1, b""
+        if any(w.kind == "refused" for w in last.words or ()):
+            return "unsigned", "other", -1, b""  # by a setting of OpenDKIM, which works
         return "milter-error", "internal" if b"DKIM" in told else "other-milter", -1, b""
     if signed:
         return "signed", None, -1, b""

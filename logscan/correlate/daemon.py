@@ -72,6 +72,8 @@ def opendkim(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
             return
     elif known.bits == OK:
         run.success = True
+        if host.unanswered:
+            life.answered(state, host)
     run.seen = True
     space = host.only
     leg = space.legs.get(queue_id) if space is not None else None
@@ -95,6 +97,7 @@ def _added(state: State, origin: Origin, queue_id: bytes, pair: tuple[bytes, byt
     if leg is None:
         leg = _leg(state, origin, queue_id)
         if leg is None:
+            host.nameless = host.nameless or queue_id == b"(unknown-jobid)"
             return
     if leg.signatures is None:
         leg.signatures = [pair]
@@ -127,7 +130,7 @@ def _slow(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     if shape.name.startswith("started"):
         life.started(state, host, line)
     elif shape.name == "terminating":
-        life.stopped(state, host, line)
+        life.stopped(state, origin, match, line)
     elif shape.name == "reloaded":
         life.reloaded(state, host)
     if shape.kind in ("startup", "shutdown", "reload") and shape.name != "reload-ignored":
@@ -136,10 +139,16 @@ def _slow(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     queue_id = match.fields.get("queue_id")
     if queue_id is None:
         # A start that fails, or a reload, does not show a daemon at work.
-        if fault is not None and shape.reason is not None:
+        if shape.kind == "refused":
+            life.refuses(state, host, payload)
+        elif fault is not None and shape.reason is not None:
             host.key_trouble.append((payload, fault))
         return
     leg = _word(state, origin, queue_id, word(shape.kind, shape.reason, payload))
+    if shape.name in life.NO_ANSWER:
+        life.unanswered(state, host, match.fields.get("domain", b""), line)
+    elif host.unanswered and shape.name in ("key-retrieval-notfound", "bad-signature", "key-revoked"):
+        life.answered(state, host)
     if not shape.message_fault:
         return
     if fault is None:

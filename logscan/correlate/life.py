@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from logscan.correlate.state import Host, Origin, State
+from logscan.correlate.state import Host, Leg, Origin, State, word
 from logscan.model import Fault, Severity
 from logscan.parse.lines import Match, Shape
 
@@ -16,15 +16,25 @@ TOGETHER = 2  # seconds within which two lines are of one event
 # A session that lost its milter notices at its next mail, and smtpd_timeout lets it wait for that so long.
 IDLE = 300
 STDERR = b"opendkim: "
+# So many domains without an answer, none more than so many seconds after the one before, are no accident.
+DOMAINS = 3
+SILENCE = 600
+RESOLVER = b"resolver"
+NO_ANSWER = frozenset({"key-retrieval-timeout", "key-retrieval-failed", "key-retrieval-noinit", "key-retrieval-class"})
 
 SEVERITY: dict[str, Severity] = {"error": "error", "warning": "warning", "info": "info"}
 # `<conffile>: <what is wrong with the KeyFile>` repeats the line about the KeyFile itself.
 _KEYFILE_AGAIN = frozenset({"conf-script-open", "conf-key-insecure-stderr", "conf-key-notregular"})
 _LOOP = frozenset({"restart-count", "restart-rate"})
+# AutoRestart's parent, when the child ended; the child has said why.
+_EXITS = frozenset({"child-exit", "child-exit-restart"})
 
 
 class Said(NamedTuple):
-    """The last line about a fault that was counted on a host. stderr: it went to standard error."""
+    """The last line about a fault that was counted on a host.
+
+    stderr: it went to standard error. parent: AutoRestart's, which has said since that the child is gone.
+    """
 
     at: int
     shape: Shape
@@ -32,6 +42,7 @@ class Said(NamedTuple):
     pid: bytes
     stderr: bool
     fault: Fault
+    parent: bytes = b""
 
 
 class Unsafe(NamedTuple):
@@ -50,9 +61,15 @@ def note(state: State, origin: Origin, match: Match, payload: bytes, line: bytes
     subject = match.fields.get(shape.subject or "", b"")
     stderr = payload.startswith(STDERR)
     last = host.said
-    if last is not None and 0 <= state.now - last.at <= TOGETHER and _again(state, host, last, shape, subject, stderr):
-        host.said = last._replace(stderr=True) if stderr else host.said
-        return last.fault
+    if last is not None and 0 <= state.now - last.at <= TOGETHER:
+        if shape.name in _EXITS and origin.pid != last.pid:
+            host.said = last._replace(parent=origin.pid)
+            return last.fault
+        if _again(state, host, last, shape, subject, stderr, origin.pid):
+            assert host.said is not None
+            if stderr:
+                host.said = host.said._replace(stderr=True)
+            return host.said.fault
     key = (host.name, shape.fault, subject)
     before = state.faults.get(key)
     severity = before.severity if before is not None and before.count else "warning"
@@ -72,9 +89,11 @@ def note(state: State, origin: Origin, match: Match, payload: bytes, line: bytes
     return fault
 
 
-def _again(state: State, host: Host, last: Said, shape: Shape, subject: bytes, stderr: bool) -> bool:
+def _again(state: State, host: Host, last: Said, shape: Shape, subject: bytes, stderr: bool, pid: bytes) -> bool:
     """True when a line only repeats the event of the last one."""
     kind = last.shape.fault
+    if pid and pid == last.parent and shape.name == last.shape.name and subject == last.subject:
+        return True
     if shape.name == "stderr-usage" and kind == shape.fault:
         return True
     if stderr and not last.stderr and shape.fault == kind and subject in (last.subject, b""):
@@ -123,15 +142,20 @@ def started(state: State, host: Host, line: bytes) -> None:
     stopped = state.faults.get((host.name, "opendkim-stopped", b""))
     if stopped is not None:
         stopped.ongoing = False
-        stopped.severity = "info"
+        if stopped.severity == "warning":
+            stopped.severity = "info"
 
 
-def stopped(state: State, host: Host, line: bytes) -> None:
-    """It ended in order."""
+def stopped(state: State, origin: Origin, match: Match, line: bytes) -> None:
+    """It ended: in order with status 0, else by a fault."""
+    host = origin.host
     host.run = state.new_run(host.name, down=True)
-    fault = state.fault(host, "opendkim-stopped", b"", "warning", line)
+    orderly = match.fields.get("status") == b"0"
+    fault = state.fault(host, "opendkim-stopped", b"", "warning" if orderly else "error", line)
     fault.ongoing = fault.ongoing or state.window.holds(state.now)
-    fault.severity = "warning"
+    if fault.severity == "info":
+        fault.severity = "warning"
+    host.said = Said(state.now, match.shape, b"", origin.pid, False, fault)
     trouble(state, host, fault, line)
 
 
@@ -139,6 +163,50 @@ def reloaded(state: State, host: Host) -> None:
     """It runs on with other settings."""
     runs_on(state, host)
     host.run = state.new_run(host.name, started=True)
+
+
+def refuses(state: State, host: Host, payload: bytes) -> None:
+    """OpenDKIM refuses a mail that it does not name; Postfix says at once which."""
+    host.refusing = (state.now, payload)
+
+
+def tell_refusal(state: State, host: Host, leg: Leg) -> None:
+    """A milter refused this leg. Where OpenDKIM has just said that it does, and nobody else, that was it."""
+    assert host.refusing is not None
+    at, payload = host.refusing
+    if leg.words is None and leg.failure is None and state.now - at <= TOGETHER:
+        leg.words = [word("refused", "policy", payload)]
+        host.refusing = None
+
+
+def unanswered(state: State, host: Host, domain: bytes, line: bytes) -> None:
+    """The DNS gave no answer about a domain's key. One domain's servers may be down; of several in a row, with no
+    good answer between them, our own resolver is.
+
+    Where OpenDKIM does not log its successes nobody sees the answers between them: then it takes more of them.
+    """
+    waiting = host.unanswered
+    if waiting and state.now - waiting[-1][0] > SILENCE:
+        waiting.clear()
+    if all(domain != other for _, other, _ in waiting):
+        waiting.append((state.now, domain, line[:500]))
+    if len(waiting) < (DOMAINS if host.run.success else 3 * DOMAINS):
+        return
+    key = (host.name, "dns", RESOLVER)
+    if key not in state.faults or not state.faults[key].ongoing:
+        for at, _, before in waiting[:-1]:
+            fault = state.fault(host, "dns", RESOLVER, "warning", before)
+            fault.first = min(fault.first, at)
+    state.fault(host, "dns", RESOLVER, "warning", line).ongoing = True
+    del waiting[: -3 * DOMAINS]
+
+
+def answered(state: State, host: Host) -> None:
+    """The DNS gave somebody's key, or said that there is none."""
+    host.unanswered.clear()
+    fault = state.faults.get((host.name, "dns", RESOLVER))
+    if fault is not None:
+        fault.ongoing = False
 
 
 def trouble(state: State, host: Host, fault: Fault, line: bytes) -> None:

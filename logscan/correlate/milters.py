@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from logscan.correlate import life
 from logscan.correlate.state import Failure, Leg, Origin, State
+from logscan.parse.lines import Match
 from logscan.parse.postfix_lines import FAULT_OF_REASON, LINES, milter_reason
 
 # The milter was asked about the message itself, so cleanup's warning belongs to the message-id it logged last.
@@ -30,7 +31,7 @@ def warning(state: State, origin: Origin, payload: bytes, line: bytes) -> bool:
     if kind == "milter-echo":
         return True
     if kind != "milter-failure":
-        return False
+        return _setting(state, origin, match, line)
     reason = match.shape.reason or milter_reason(payload)
     endpoint = match.fields.get(match.shape.subject or "", b"")
     event = match.fields.get("event", b"")
@@ -55,6 +56,27 @@ def warning(state: State, origin: Origin, payload: bytes, line: bytes) -> bool:
         hit(leg, failure)
     else:
         origin.failure = failure
+    return True
+
+
+def stops(state: State, origin: Origin, payload: bytes, line: bytes) -> bool:
+    """Take a `fatal: …` or `panic: …` that a milter brought on smtpd or cleanup: the process ends, and its session."""
+    match = LINES.lookup(payload)
+    if match is None:
+        return False
+    if match.shape.kind == "milter-failure":
+        _event(state, origin, "protocol", match.fields.get(match.shape.subject or "", b""), line, payload)
+        return True
+    return _setting(state, origin, match, line)
+
+
+def _setting(state: State, origin: Origin, match: Match, line: bytes) -> bool:
+    """A setting of main.cf, or the queue file, that keeps Postfix from asking its milters."""
+    shape = match.shape
+    if shape.fault is None:
+        return False
+    subject = match.fields.get(shape.subject or "", b"")
+    state.fault(origin.host, shape.fault, subject, life.SEVERITY[shape.severity], line)
     return True
 
 

@@ -6,7 +6,7 @@ middle (catalogue of Postfix, section g).
 
 from __future__ import annotations
 
-from logscan.correlate import milters
+from logscan.correlate import life, milters
 from logscan.correlate.state import (
     BOUNCED,
     DISCARDED,
@@ -101,6 +101,9 @@ def smtpd(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
             known(state, origin, payload)
     elif word == b"warning:":
         if not milters.warning(state, origin, payload, line):
+            known(state, origin, payload)
+    elif word == b"fatal:" or word == b"panic:":
+        if not milters.stops(state, origin, payload, line):
             known(state, origin, payload)
     elif word == b"proxy-accept:":
         _proxy_accept(origin, rest)
@@ -279,7 +282,8 @@ def cleanup(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
             return
         known(state, origin, payload)
     elif queue_id in (b"fatal", b"panic", b"error") or not rest:
-        known(state, origin, payload)
+        if not milters.stops(state, origin, payload, line):
+            known(state, origin, payload)
     elif rest.startswith(b"milter-"):
         leg = _named(state, origin, queue_id)
         if leg is None:
@@ -385,6 +389,8 @@ def _milter_action(state: State, origin: Origin, leg: Leg, rest: bytes) -> None:
     elif action["stage"] != b"RCPT":
         leg.refusal = Refusal(action["stage"], action["text"], action["sender"], action["recipient"])
         if leg.active is None and leg.end == OPEN:
+            if origin.host.refusing is not None:
+                life.tell_refusal(state, origin.host, leg)
             end_leg(state, leg, REFUSED)
             if leg.kind == PICKUP:
                 if leg.message_id is None and leg.parent is None:

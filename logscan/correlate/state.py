@@ -181,8 +181,8 @@ class Host:
     """One name in the log's host column: its Postfix instances, its OpenDKIM, its gaps."""
 
     __slots__ = (
-        "born", "gap_from", "gap_to", "key_trouble", "mended", "name", "only", "outages", "run", "said", "spaces",
-        "trouble", "unsafe",
+        "born", "gap_from", "gap_to", "key_trouble", "mended", "name", "nameless", "only", "outages", "refusing", "run",
+        "said", "spaces", "trouble", "unanswered", "unsafe",
     )  # fmt: skip
 
     def __init__(self, name: bytes, run: Run) -> None:
@@ -197,6 +197,9 @@ class Host:
         self.unsafe: Unsafe | None = None
         self.trouble: tuple[int, Fault, bytes] | None = None  # when and why OpenDKIM last ceased to answer
         self.mended = False  # it has started since
+        self.refusing: tuple[int, bytes] | None = None  # OpenDKIM refused a mail without naming it
+        self.unanswered: list[tuple[int, bytes, bytes]] = []  # when, domain and line of keys that DNS did not give
+        self.nameless = False  # it has no queue IDs
         self.gap_from: int | None = None  # lines are being dropped since
         self.gap_to = -1  # and were, up to
 

@@ -133,7 +133,7 @@ ROWS: tuple[Row, ...] = (
     ("milter-bad-insert-index", "warning: milter <endpoint>: bad insert header index: <n>", "milter-failure", "error", "milter-protocol", "endpoint", "protocol"),
     ("milter-body-mixed", "warning: milter <endpoint>: body replacement requests can't currently be mixed with other requests", "milter-failure", "error", "milter-protocol", "endpoint", "protocol"),
     ("milter-bad-client-port", "warning: milter <endpoint>: bad client port number <text>", "known", "warning"),
-    ("milter-bad-default-action", "warning: milter <endpoint>: unrecognized default action: <word>", "milter-failure", "error", "milter-protocol", "endpoint", "protocol"),
+    ("milter-bad-default-action", "warning: milter <endpoint>: unrecognized default action: <word>", "milter-config", "error", "config", "word"),
     # The queue file while a milter reads it; Postfix has a bug.
     ("milter-queue-seek", "warning: milter8_message: vstream_fseek <dir>/<queue_id>: <reason>", "milter-edit", "warning", "resource"),
     ("milter-queue-read", "warning: milter8_message: error reading <dir>/<queue_id>: <reason>", "milter-edit", "warning", "resource"),
@@ -148,7 +148,7 @@ ROWS: tuple[Row, ...] = (
     ("milter-macro-default-duplicate", 'warning: ignoring multiple default macro entries for <name> in "<value>"', "milter-config", "warning", "config", "value"),
     ("milter-service-syntax", "fatal: milter service syntax error: <reason>", "milter-config", "error", "config"),
     ("milter-service-empty", 'fatal: empty milter definition: "<value>"', "milter-config", "error", "config", "value"),
-    ("milter-option-unknown", 'fatal: unknown option: "<key> = <value>"', "milter-config", "error", "config", "value"),
+    ("milter-option-unknown", 'fatal: unknown option: "<option>"', "milter-config", "error", "config", "option"),
     ("milter-option-bad-time", "fatal: <key>: bad time value or unit: <value>", "milter-config", "error", "config", "value"),
     ("milter-option-malformed", 'fatal: malformed option: <reason>: "...<text>..."', "milter-config", "error", "config"),
     ("milter-option-brace", "fatal: <reason=missing '}'|missing '{'|syntax error after '}'|no '{' at start of text> in \"<text>\"", "milter-config", "error", "config"),

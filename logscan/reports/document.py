@@ -274,6 +274,7 @@ def _not_logging(state: State, tally: Tally, facts: Facts) -> list[Fault]:
             ongoing=host in state.hosts and not state.hosts[host].run.success,
         )
         for host, count in sorted(tally.absent.items())
+        if host not in state.hosts or not state.hosts[host].nameless  # it logs them, but not of which mail
     ]  # fmt: skip
 
 

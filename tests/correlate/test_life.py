@@ -126,3 +126,104 @@ def test_an_outage_ends_with_the_line_that_proves_the_milter_works() -> None:
     failing(log.wait(50))
     fault = judge(log).fault("milter-unreachable")
     assert (fault.ongoing, fault.spells, fault.count) == (True, 2, 2)
+
+
+def test_a_refusal_that_opendkim_does_not_name_is_its_own_all_the_same() -> None:
+    log = Log().connect().client("4F2A91C03B7").named("4F2A91C03B7").opendkim("too much header data")
+    log.refused("4F2A91C03B7")
+    message = judge(log).one()
+    assert (message.outcome, message.reason, message.effect) == ("unsigned", "other", "tempfailed")
+    # A refusal of later is another's, and so is one after a failure.
+    log = Log().opendkim("too much header data").wait(60).connect().client("4F2A91C03B7").named("4F2A91C03B7")
+    assert judge(log.refused("4F2A91C03B7")).one().reason == "other-milter"
+
+
+def test_a_mail_that_lacks_a_header_was_refused_by_opendkim() -> None:
+    log = Log().connect().client("4F2A91C03B7").named("4F2A91C03B7")
+    log.words("4F2A91C03B7", "RFC5322 header requirement error: message has multiple From fields")
+    log.refused("4F2A91C03B7", "5.0.0 message has multiple From fields")
+    message = judge(log).one()
+    assert (message.outcome, message.reason, message.effect) == ("unsigned", "other", "rejected")
+
+
+def test_settings_of_postfix_that_end_a_process_are_faults() -> None:
+    log = Log().connect().smtpd('fatal: unknown option: "nosuch = 1" in "x"').smtpd('fatal: empty milter definition: ""')
+    log.cleanup("panic: milter8_body: bad buffer size: -1").cleanup("fatal: open database /etc/x.db: No such file")
+    kinds = {(f.kind, f.severity) for f in judge(log).faults}
+    assert ("milter-protocol", "error") in kinds
+    assert ("config", "error") in kinds
+    assert len(kinds) == 2
+
+
+def test_signatures_without_a_queue_id_are_logged_signatures() -> None:
+    log = Log().opendkim("WARNING: symbol 'i' not available")
+    log.opendkim("(unknown-jobid): DKIM-Signature field added (s=k1, d=example.org)")
+    log.mail("4F2A91C03B7")
+    judged = judge(log)
+    assert judged.one().outcome == "undecided"
+    assert judged.run.state.hosts[b"mx"].nameless
+
+
+def loop(log: Log, times: int) -> Log:
+    """AutoRestart with a socket that cannot be made, as 2.11 logs it; 5 is the parent."""
+    for child in range(6, 6 + times):
+        for text in (BIND, CREATE, "smfi_opensocket() failed"):
+            log.opendkim(text, child)
+        log.opendkim("exited with status 69, restarting", 5)
+    log.opendkim("maximum restart count exceeded", 99)
+    return log.opendkim("exited with status 69, restarting", 5).opendkim("maximum restart count exceeded", 5)
+
+
+def test_autorestart_gives_up_once_and_fails_as_often_as_it_tried() -> None:
+    socket = ("socket", "local:/run/opendkim/opendkim.sock", "error", 43)
+    assert rows(judge(loop(Log(), 43))) == [socket, ("opendkim-restart-loop", "", "error", 1)]
+
+
+def test_parent_and_child_of_autorestart_say_one_thing() -> None:
+    said = "can't configure DKIM library: failed to set nameserver list"
+    log = Log().opendkim(said, 6).opendkim("exited with status 70", 5).opendkim(said, 5)
+    assert rows(judge(log)) == [("dns", "", "error", 1)]
+    ended = "OpenDKIM Filter v2.11.0 terminating with status 71, errno = 12"
+    log = Log().started(6).opendkim(ended, 6).opendkim("exited with status 71, restarting", 5).started(7)
+    assert rows(judge(log)) == [("opendkim-stopped", "", "error", 1)]
+    log = Log().started(6).opendkim("exited with status 71, restarting", 5).started(7)
+    assert rows(judge(log)) == [("opendkim-crashed", "", "error", 1)]
+
+
+def test_an_orderly_stop_is_a_warning_until_it_starts_again() -> None:
+    assert rows(judge(Log().started().stopped())) == [("opendkim-stopped", "", "warning", 1)]
+    assert rows(judge(Log().started().stopped().started())) == []
+
+
+def timed_out(log: Log, *domains: str) -> Log:
+    for number, domain in enumerate(domains):
+        qid = f"4F2A91C0{number:03X}"
+        said = f"key retrieval failed (s=k1, d={domain}): 'k1._domainkey.{domain}' query timed out"
+        log.wait(30).mail(qid, said, client="mail.example.net[192.0.2.25]", to="boss@example.org", local=True)
+    return log
+
+
+def test_several_domains_without_an_answer_in_a_row_are_our_own_resolver() -> None:
+    three = ("example.net", "example.com", "example.edu")
+    log = timed_out(Log().mail("4F2A91C03B7", "+"), *three)
+    assert rows(judge(log)) == [("dns", "resolver", "warning", 3)]
+    assert judge(log).fault("dns").ongoing
+    log.mail("4F2A91C03B8", "DKIM verification successful", client="mail.example.net[192.0.2.25]")
+    assert not judge(log).fault("dns").ongoing
+
+
+def test_domains_without_an_answer_between_others_that_have_one_are_their_own_trouble() -> None:
+    log = Log().mail("4F2A91C03B7", "+")
+    for domain in ("example.net", "example.com", "example.edu", "example.info"):
+        timed_out(log, domain).mail("4F2A91C03B8", "DKIM verification successful")
+    assert rows(judge(log)) == []
+    # One domain alone, however often; and domains that fail hours apart.
+    assert rows(judge(timed_out(Log().mail("4F2A91C03B7", "+"), *["example.net"] * 9))) == []
+    log = Log().mail("4F2A91C03B7", "+")
+    for domain in ("example.net", "example.com", "example.edu", "example.info"):
+        timed_out(log.wait(3600), domain)
+    assert rows(judge(log)) == []
+    # Nobody knows about the answers where none are logged.
+    assert rows(judge(timed_out(Log(), "example.net", "example.com", "example.edu"))) == []
+    many = [f"d{number}.example.net" for number in range(9)]
+    assert rows(judge(timed_out(Log(), *many))) == [("dns", "resolver", "warning", 9)]

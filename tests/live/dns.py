@@ -14,11 +14,12 @@ NO_ERROR, SERVFAIL, NXDOMAIN = 0, 2, 3
 
 
 class Dns:
-    """records: name without the last dot → text. broken: names answered with SERVFAIL."""
+    """records: name without the last dot → text. broken: names answered with SERVFAIL. silent: no answer at all."""
 
     def __init__(self, namespace: Namespace):
         self.records: dict[str, str] = {}
         self.broken: set[str] = set()
+        self.silent = False
         with namespace.network():
             self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 53))
@@ -36,7 +37,8 @@ class Dns:
                 query, client = self._socket.recvfrom(4096)
                 if not query:
                     return
-                self._socket.sendto(self._answer(query), client)
+                if not self.silent:
+                    self._socket.sendto(self._answer(query), client)
             except (IndexError, struct.error):
                 continue
             except OSError:

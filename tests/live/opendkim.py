@@ -60,11 +60,12 @@ class OpenDkim:
         """Good keys, tables and owners, whatever the last scenario did to them."""
         for path in self.keys.iterdir():
             if path.is_dir():
-                path.rmdir()
+                shutil.rmtree(path)
             else:
                 path.unlink()
         self._dns.records.clear()
         self._dns.broken.clear()
+        self._dns.silent = False
         for name, selector, domain, _ in KEYS:
             self.write(f"{selector}.private", (self._made / name / f"{selector}.private").read_text(), 0o600)
             record = (self._made / name / f"{selector}.txt").read_text()
@@ -120,8 +121,26 @@ class OpenDkim:
         # nsenter stops itself along with its child.
         if name in ("CONT", "KILL"):
             self._daemon.send_signal(signal.SIGCONT)
-        if name in ("TERM", "KILL"):
+        if name in ("TERM", "KILL", "SEGV", "ABRT") and not which:
             self._ended()
+
+    def crash_child(self) -> None:
+        """With AutoRestart: SEGV to the child; wait until the parent has made another, or is gone too."""
+        before = self._namespace.pids("opendkim")
+        self._namespace.kill(before[-1], "SEGV")
+        deadline = time.monotonic() + 10
+        while self._namespace.pids("opendkim") == before or len(self._namespace.pids("opendkim")) == 1:
+            if time.monotonic() > deadline:
+                raise RuntimeError("the child does not die")
+            time.sleep(0.02)
+        while self._namespace.pids("opendkim") and not self._listens(DEFAULTS["Socket"]):
+            if time.monotonic() > deadline:
+                raise RuntimeError("the next child does not listen")
+            time.sleep(0.02)
+
+    def wait(self) -> None:
+        """Wait until it has ended by itself."""
+        self._ended()
 
     def _ended(self) -> None:
         if self._daemon is not None:

@@ -41,6 +41,7 @@ MAIN = {
     "milter_command_timeout": "2s",
     "milter_content_timeout": "2s",
     "in_flow_delay": "0",
+    "service_throttle_time": "1s",
     "biff": "no",
     "smtputf8_enable": "yes",
     "recipient_delimiter": "+",

@@ -24,6 +24,7 @@ from .milter import Milter
 from .namespace import Namespace
 from .opendkim import OpenDkim
 from .postfix import SINK, Postfix
+from .rows import Row
 from .sasl import SaslServer
 from .smtp import Client, Handler, Server
 from .syslog import Syslog
@@ -49,7 +50,7 @@ class Scenario:
     """One situation: settings, then `play(lab)` sends the mail. opendkim None: not started.
 
     faults: the kinds of fault that the daemons' trouble amounts to, "a|b" where either will do.
-    hit_too: messages that a fault hit though they ended well.
+    hit_too: messages that a fault hit though they ended well. rows: the faults to the last number, in place of both.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Scenario:
     keys: Callable[[OpenDkim], None] | None = None
     faults: tuple[str, ...] = ()
     hit_too: int = 0
+    rows: tuple[Row, ...] | None = None
     syslog: tuple[str, bool] = ("traditional", False)
     pickup: int = 1
 

@@ -5,11 +5,19 @@ No expectation was taken from logscan's output. Where the contract leaves the ch
 
 from __future__ import annotations
 
-from . import scenarios_inbound, scenarios_keys, scenarios_milter, scenarios_path, scenarios_signing
+from . import (
+    scenarios_faults,
+    scenarios_inbound,
+    scenarios_keys,
+    scenarios_milter,
+    scenarios_path,
+    scenarios_signing,
+)
 from .rig import Scenario
 
 SCENARIOS: dict[str, Scenario] = {
     name: found
-    for part in (scenarios_signing, scenarios_milter, scenarios_keys, scenarios_inbound, scenarios_path)
+    for part in (scenarios_signing, scenarios_milter, scenarios_keys, scenarios_inbound, scenarios_path,
+                 scenarios_faults)
     for name, found in part.SCENARIOS.items()
 }
