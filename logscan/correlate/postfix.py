@@ -44,6 +44,7 @@ from logscan.parse.postfix import (
 from logscan.parse.postfix_lines import LINES
 
 MOVED_WITHIN = 600  # seconds
+QUOTE = ord('"')
 
 # First words of lines that say nothing about a message, per daemon: left after one look.
 _TLS = (b"Anonymous", b"Untrusted", b"Trusted", b"Verified", b"SSL_accept", b"SSL_connect", b"certificate")
@@ -451,10 +452,12 @@ def _lost_beginning(state: State, origin: Origin, queue_id: bytes) -> Leg | None
 
 def delivery(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     """smtp, lmtp, local, virtual, pipe, error, discard: the word on each recipient."""
+    queue_id, _, rest = payload.partition(b": ")
+    if rest[:4] == b"to=<":
+        _delivery(state, origin, queue_id, rest, payload)
+        return
     word, _, rest = payload.partition(b" ")
-    if rest.startswith(b"to=<"):
-        _delivery(state, origin, word[:-1], rest, payload)
-    elif word == b"warning:":
+    if word == b"warning:":
         known(state, origin, payload)
     elif word in _SMTP_NOISE or word[-1:] != b":":
         return
@@ -472,10 +475,10 @@ def _delivery(state: State, origin: Origin, queue_id: bytes, rest: bytes, payloa
         if leg is None:
             return
     end = rest.find(b">, relay=", 4)
-    recipient = rest[4:end]
     place = rest.find(b", status=", end)
-    if end < 0 or place < 0 or rest.find(b" ", 4, end) > 0 or rest.find(b'"', 4, end) > 0:
-        # An alias (`orig_to=`) or an odd address: the whole form is compared.
+    told = b""
+    if end < 0 or place < 0 or rest[4] == QUOTE or rest.find(b" ", 4, end) > 0:
+        # An alias (`orig_to=`) or an odd address, which is quoted as a whole: the whole form is compared.
         match = DELIVERY.match(rest) or DELIVERY_INTERNAL.match(rest)
         if match is None:
             state.not_understood["postfix"] += 1
@@ -483,12 +486,18 @@ def _delivery(state: State, origin: Origin, queue_id: bytes, rest: bytes, payloa
         recipient, relay, status = match[1], match[2], match[3]
         told = rest[match.end() :]
     else:
+        recipient = rest[4:end]
         relay = rest[end + 9 : rest.find(b",", end + 9)]
-        status, _, told = rest[place + 9 :].partition(b" ")
+        if rest[place + 9 : place + 14] == b"sent ":
+            status = b"sent"
+            if rest.find(b"ed as ", place) > 0:
+                told = rest[place + 14 :]
+        else:
+            status, _, told = rest[place + 9 :].partition(b" ")
     leg.last = state.now
     linked = False
     if status == b"sent":
-        if told.find(b"ed as ") > 0:
+        if told and told.find(b"ed as ") > 0:
             linked = _follow(origin, leg, relay, told)
     elif status[:7] == b"deliver" or status[:7] == b"undeliv":
         end_leg(state, leg, PROBE)

@@ -136,7 +136,10 @@ def settle(state: State, at: int) -> None:
             # One by one: a message is finished with the last of its legs.
             if closed.get(leg.queue_id) is leg:
                 del closed[leg.queue_id]
-                _settled(state, leg)
+                if leg.chain is None and leg.kind != PICKUP:
+                    state.sink([leg])
+                else:
+                    _settled(state, leg)
 
 
 def _settled(state: State, leg: Leg) -> None:
