@@ -9,7 +9,7 @@ input taught. A Case is hashable, so messages are counted by Case and resolved o
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from logscan.correlate.milters import refused_by_failure
 from logscan.correlate.state import (
@@ -41,11 +41,11 @@ from logscan.correlate.state import (
 )
 from logscan.parse.postfix import active_sender, client_fields, is_loopback, is_private, pickup_sender
 
-SUBMISSION = frozenset({b"submission", b"submissions", b"smtps"})
-LOCAL_DAEMONS = frozenset({b"local", b"virtual", b"lmtp", b"pipe"})
-FRESH = 600  # a mail whose headers came this short before the log's end is still on its way in
-MAX_DOMAINS = 8
-SIGNED_CACHE = 10_000
+SUBMISSION: Final = frozenset({b"submission", b"submissions", b"smtps"})
+LOCAL_DAEMONS: Final = frozenset({b"local", b"virtual", b"lmtp", b"pipe"})
+FRESH: Final = 600  # a mail whose headers came this short before the log's end is still on its way in
+MAX_DOMAINS: Final = 8
+SIGNED_CACHE: Final = 10_000
 
 
 class Case(NamedTuple):
@@ -68,8 +68,8 @@ class Case(NamedTuple):
     refused: bool = False  # by a milter, before any delivery
 
 
-_signed: dict[tuple[bytes, bytes], Case] = {}
-_checked: dict[tuple[bytes, int], Case] = {}  # host, OK or 0
+_signed: Final[dict[tuple[bytes, bytes], Case]] = {}
+_checked: Final[dict[tuple[bytes, int], Case]] = {}  # host, OK or 0
 
 
 class Verdict(NamedTuple):

@@ -8,14 +8,14 @@ become many; the others wait for what the rest of the input teaches. Tallies add
 from __future__ import annotations
 
 import heapq
-from typing import Any
+from typing import Any, Final
 
 from logscan.correlate.state import Leg
 from logscan.findings import Case, Knowledge, Verdict, is_final, resolve
 from logscan.why import Why
 
-FOLD_AT = 20_000
-KEEP = 2_000
+FOLD_AT: Final = 20_000
+KEEP: Final = 2_000
 
 Problem = tuple[int, int, Case, list[Leg]]
 

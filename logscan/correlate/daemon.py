@@ -7,6 +7,7 @@ key's name or a path; texts are recognised first, then the prefix is tested (`op
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from logscan.correlate import life, milters
 from logscan.correlate.state import LOST, OK, WORD_CAP, Leg, Origin, State, Word, word
@@ -15,26 +16,26 @@ from logscan.model import Fault
 from logscan.parse.opendkim_lines import LINES
 
 # "header" up to 2.8.2. Both ends are anchored: a line that breaks off is no signature.
-ADDED = re.compile(rb"DKIM-Signature (?:field|header) added \(s=([^ ,()]+), d=([^ ,()]+)\)")
+ADDED: Final = re.compile(rb"DKIM-Signature (?:field|header) added \(s=([^ ,()]+), d=([^ ,()]+)\)")
 
 # What a program of another name has to write before it is taken for an OpenDKIM (SyslogName, since 2.11).
-RENAMED = re.compile(
+RENAMED: Final = re.compile(
     rb"(?:[0-9A-Za-z]{6,40}: DKIM-Signature (?:field|header) added \(s=[^ ,()]+, d=[^ ,()]+\)"
     rb"|OpenDKIM Filter v[0-9.]+[^ ]* starting(?: \(.*\))?)\Z"
 )
 
 
 # What is said the same way of every message. Senders cannot write these: the whole text is compared.
-_SAID = {
+_SAID: Final = {
     b"DKIM verification successful": word("verify-ok", None, b""),
     b"no signature data": word("verify-none", None, b""),
     b"bad signature data": word("verify-fail", "bad-signature", b"bad signature data"),
     b"not authenticated": word("unsigned-reason", "not-internal", b": not authenticated"),
 }
-_EXTERNAL = word("external", None, b"")
+_EXTERNAL: Final = word("external", None, b"")
 # `DKIM-Signature field added (…)` -> (signing domain, selector): a host has few keys, and says the same all day.
-_signatures: dict[bytes, tuple[bytes, bytes]] = {}
-SIGNATURES_KEPT = 1_000
+_signatures: Final[dict[bytes, tuple[bytes, bytes]]] = {}
+SIGNATURES_KEPT: Final = 1_000
 
 
 def opendkim(state: State, origin: Origin, payload: bytes, line: bytes) -> None:

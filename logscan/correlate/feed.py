@@ -7,6 +7,8 @@ through `header.parse`.
 
 from __future__ import annotations
 
+from typing import Final
+
 from logscan.correlate import daemon, gaps, postfix
 from logscan.correlate.state import Host, Origin, State
 from logscan.correlate.transit import advance
@@ -15,9 +17,9 @@ from logscan.parse.stamps import Clock
 
 # Writers are remembered in two generations: the young one is filled, and when it is full it becomes the old
 # one. A writer that is silent for a whole generation is forgotten, so memory follows the writers at work.
-GENERATION = 5_000
-REPEATS = 10_000
-CLOSING = ord("]")
+GENERATION: Final = 5_000
+REPEATS: Final = 10_000
+CLOSING: Final = 0x5D  # "]"
 
 
 class Feed:

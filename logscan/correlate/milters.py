@@ -6,18 +6,20 @@ pid and the order of lines attribute them exactly (catalogue of Postfix, section
 
 from __future__ import annotations
 
+from typing import Final
+
 from logscan.correlate import life
 from logscan.correlate.state import Failure, Leg, Origin, State
 from logscan.parse.lines import Match
 from logscan.parse.postfix_lines import FAULT_OF_REASON, LINES, milter_reason
 
 # The milter was asked about the message itself, so cleanup's warning belongs to the message-id it logged last.
-MESSAGE_EVENTS = frozenset({b"SMFIC_DATA", b"SMFIC_HEADER", b"SMFIC_EOH", b"SMFIC_BODY", b"SMFIC_BODYEOB"})
+MESSAGE_EVENTS: Final = frozenset({b"SMFIC_DATA", b"SMFIC_HEADER", b"SMFIC_EOH", b"SMFIC_BODY", b"SMFIC_BODYEOB"})
 # smtpd has opened the queue file by then, so its newest leg is hit too.
-LEG_EVENTS = MESSAGE_EVENTS | {b"SMFIC_RCPT", b"SMFIC_UNKNOWN"}
+LEG_EVENTS: Final = MESSAGE_EVENTS | {b"SMFIC_RCPT", b"SMFIC_UNKNOWN"}
 
 # Lines without an event that come while cleanup gets ready for a message that it has not named yet.
-BEFORE_MESSAGE = frozenset({"milter-connect-failed", "milter-handshake-write", "milter-handshake-read"})
+BEFORE_MESSAGE: Final = frozenset({"milter-connect-failed", "milter-handshake-write", "milter-handshake-read"})
 
 
 def warning(state: State, origin: Origin, payload: bytes, line: bytes) -> bool:

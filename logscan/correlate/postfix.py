@@ -6,6 +6,8 @@ middle (catalogue of Postfix, section g).
 
 from __future__ import annotations
 
+from typing import Final
+
 from logscan.correlate import life, milters
 from logscan.correlate.state import (
     BOUNCED,
@@ -43,14 +45,16 @@ from logscan.parse.postfix import (
 )
 from logscan.parse.postfix_lines import LINES
 
-MOVED_WITHIN = 600  # seconds
-QUOTE = ord('"')
+MOVED_WITHIN: Final = 600  # seconds
+QUOTE: Final = 0x22
 
 # First words of lines that say nothing about a message, per daemon: left after one look.
-_TLS = (b"Anonymous", b"Untrusted", b"Trusted", b"Verified", b"SSL_accept", b"SSL_connect", b"certificate")
-_SMTPD_NOISE = frozenset({*_TLS, b"statistics:", b"improper", b"discarding", b"setting", b"initializing", b"table"})
-_SMTP_TALK = (b"host ", b"lost connection with ", b"conversation with ", b"passing <", b"enabling ")
-_SMTP_NOISE = frozenset({*_TLS, b"connect", b"TLSRPT:", b"table", b"setting", b"initializing", b"discarding"})
+_TLS: Final = (b"Anonymous", b"Untrusted", b"Trusted", b"Verified", b"SSL_accept", b"SSL_connect", b"certificate")
+_SMTPD_NOISE: Final = frozenset(
+    {*_TLS, b"statistics:", b"improper", b"discarding", b"setting", b"initializing", b"table"}
+)
+_SMTP_TALK: Final = (b"host ", b"lost connection with ", b"conversation with ", b"passing <", b"enabling ")
+_SMTP_NOISE: Final = frozenset({*_TLS, b"connect", b"TLSRPT:", b"table", b"setting", b"initializing", b"discarding"})
 
 
 def quiet(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
@@ -587,7 +591,7 @@ def other(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     known(state, origin, payload)
 
 
-HANDLERS: dict[bytes, Handler] = {
+HANDLERS: Final[dict[bytes, Handler]] = {
     b"smtpd": smtpd,
     b"pickup": pickup,
     b"qmqpd": qmqpd,

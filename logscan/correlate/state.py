@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from logscan.model import SEVERITIES, Fault, Severity, Window
 
@@ -16,20 +16,33 @@ if TYPE_CHECKING:
     from logscan.correlate.life import Said, Unsafe
 
 # How a leg began. MADE: opened by cleanup alone, as bounces and forwards are. LOST: its first line is not here.
-LOST, SMTPD, PICKUP, MADE = 0, 1, 2, 3
+LOST: Final = 0
+SMTPD: Final = 1
+PICKUP: Final = 2
+MADE: Final = 3
 
 # How a leg ended. VANISHED: the client went away. PROBE: an address check. REPLACED: the ID came back, so the
 # end was lost. AGED: let go.
-OPEN, REMOVED, REFUSED, DISCARDED, VANISHED, PROBE, REQUEUED, BOUNCED, REPLACED, AGED = range(10)
+OPEN: Final = 0
+REMOVED: Final = 1
+REFUSED: Final = 2
+DISCARDED: Final = 3
+VANISHED: Final = 4
+PROBE: Final = 5
+REQUEUED: Final = 6
+BOUNCED: Final = 7
+REPLACED: Final = 8
+AGED: Final = 9
 
-GRACE = 5  # seconds that an ended leg stays reachable: the parent's "queued as" and a merged OpenDKIM line come late
-QUEUED_AGE = 6 * 86400  # maximal_queue_lifetime is 5 days, and the last try may come a day late
-SESSION_AGE = 3600  # a leg that Postfix never queued lives no longer than its SMTP session
-RETRY_AGE = 2 * 86400  # a local mail that the milter refuses is tried again every minute
-LEG_CAP = 50_000
-RECIPIENT_CAP = 200
-WORD_CAP = 64
-FAULT_CAP = 5_000
+# Seconds that an ended leg stays reachable: the parent's "queued as" and a merged OpenDKIM line come late.
+GRACE: Final = 5
+QUEUED_AGE: Final = 6 * 86400  # maximal_queue_lifetime is 5 days, and the last try may come a day late
+SESSION_AGE: Final = 3600  # a leg that Postfix never queued lives no longer than its SMTP session
+RETRY_AGE: Final = 2 * 86400  # a local mail that the milter refuses is tried again every minute
+LEG_CAP: Final = 50_000
+RECIPIENT_CAP: Final = 200
+WORD_CAP: Final = 64
+FAULT_CAP: Final = 5_000
 
 
 class Failure(NamedTuple):
@@ -56,13 +69,21 @@ Delivery = tuple[bytes, bytes, bytes, bool]
 
 
 # What OpenDKIM's words on a message amount to, as bits: the rules ask for any of several at once.
-OK, NONE, FAIL, DNS, EXTERNAL, REFUSED_IT, REASON, CONSULTED, TROUBLE = (1 << bit for bit in range(9))
-VERIFIED = OK | NONE | FAIL | DNS
-_BY_KIND = {
+OK: Final = 1
+NONE: Final = 2
+FAIL: Final = 4
+DNS: Final = 8
+EXTERNAL: Final = 16
+REFUSED_IT: Final = 32
+REASON: Final = 64
+CONSULTED: Final = 128
+TROUBLE: Final = 256
+VERIFIED: Final = 15  # OK | NONE | FAIL | DNS
+_BY_KIND: Final = {
     "verify-ok": OK, "verify-none": NONE, "verify-fail": FAIL, "dns": DNS,
     "external": EXTERNAL, "refused": REFUSED_IT, "unsigned-reason": REASON,
 }  # fmt: skip
-_BY_REASON = {
+_BY_REASON: Final = {
     # It looked into its tables, which it does only for clients that it trusts (rule 4).
     "no-signing-table-match": CONSULTED, "no-signing-domain": CONSULTED,
     "key": CONSULTED | TROUBLE, "internal": TROUBLE,

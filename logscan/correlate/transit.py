@@ -8,6 +8,7 @@ open any more, the message goes to the sink.
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from logscan.correlate.state import (
     AGED,
@@ -30,10 +31,10 @@ from logscan.correlate.state import (
 )
 from logscan.parse import lines
 
-QUEUE_ID = re.compile(lines.QUEUE_ID)
-HEX = b"0123456789ABCDEF"  # of the short form; stripping it is the quickest look at an ID
-SWEEP_EVERY = 600
-SCAN_GAP = 2  # seconds without a try: pickup's scan of the maildrop is over
+QUEUE_ID: Final = re.compile(lines.QUEUE_ID)
+HEX: Final = b"0123456789ABCDEF"  # of the short form; stripping it is the quickest look at an ID
+SWEEP_EVERY: Final = 600
+SCAN_GAP: Final = 2  # seconds without a try: pickup's scan of the maildrop is over
 
 
 def open_leg(state: State, space: Space, queue_id: bytes, kind: int, opened: bytes, service: bytes) -> Leg | None:

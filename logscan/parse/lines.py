@@ -24,22 +24,22 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 # Short form, or the long form (seconds and microseconds in base 52, z, inode in base 51).
-QUEUE_ID = (
+QUEUE_ID: Final = (
     rb"[0-9A-F]{6,21}|"
     rb"[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,20}z[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-y]{1,16}"
 )
-WORD = rb"[^ ]+?"
-NUMBER = rb"-?[0-9]+?"
+WORD: Final = rb"[^ ]+?"
+NUMBER: Final = rb"-?[0-9]+?"
 
 # Longer payloads are looked at no further than this. rsyslog ends a line at 8,096 bytes, Postfix at 2,000.
-LONGEST = 8192
+LONGEST: Final = 8192
 # A cut payload is told by how it begins; fewer fixed bytes than this say too little.
-_LEAST_BEGINNING = 8
+_LEAST_BEGINNING: Final = 8
 
-_ANY = rb".*?"
+_ANY: Final = rb".*?"
 
 
 class Shape(NamedTuple):
@@ -178,10 +178,10 @@ class _Item(NamedTuple):
 
 
 # The pieces of a format, as text: re compiles and keeps them at the first lookup, not at import.
-_FIELD = r"<([a-z][a-z0-9_]*)(\+?)>"
-_PART = r"<@([a-z_]+)>"
-_CHOICE = r"<(?:([a-z_]+)=(?=[^<>]*\|))?([^<>|]+(?:\|[^<>|]+)+)>"
-_TEXT = r"[^<{}]+"
+_FIELD: Final = r"<([a-z][a-z0-9_]*)(\+?)>"
+_PART: Final = r"<@([a-z_]+)>"
+_CHOICE: Final = r"<(?:([a-z_]+)=(?=[^<>]*\|))?([^<>|]+(?:\|[^<>|]+)+)>"
+_TEXT: Final = r"[^<{}]+"
 
 
 def _parse(format: str, parts: Mapping[str, str]) -> tuple[_Item, ...]:

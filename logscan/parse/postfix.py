@@ -8,38 +8,39 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Final
 
 # `to=<…>, {orig_to=<…>, }relay=…, {conn_use=…, }delay=…, delays=…, {tls=…, }dsn=…, status=… (`
 # Addresses are in external form since 3.5: a local part with blanks or `>` is quoted, so it cannot end early.
 # The second form is for older Postfix and info_log_address_format = internal, where nothing is quoted.
-_TAIL = (
+_TAIL: Final = (
     rb">, (?:orig_to=<[^>]*>, )?relay=([^ ,]+), (?:conn_use=\d+, )?delay=[\d.]+, delays=[\d./]+, "
     rb"(?:tls=[^ ,]+, )?dsn=[\d.]+, status=([A-Za-z-]+) ?"
 )
-DELIVERY = re.compile(rb'to=<((?:"(?:[^"\\]|\\.)*"[^ <>"]*|[^ <>"]*))' + _TAIL)
-DELIVERY_INTERNAL = re.compile(rb"to=<(.*?)" + _TAIL)
+DELIVERY: Final = re.compile(rb'to=<((?:"(?:[^"\\]|\\.)*"[^ <>"]*|[^ <>"]*))' + _TAIL)
+DELIVERY_INTERNAL: Final = re.compile(rb"to=<(.*?)" + _TAIL)
 
-QUEUED_AS = re.compile(rb"queued as ([0-9A-Za-z]{6,40})(?=[)\s.;,]|$)")
+QUEUED_AS: Final = re.compile(rb"queued as ([0-9A-Za-z]{6,40})(?=[)\s.;,]|$)")
 
 # `milter-reject: <stage> from <client>: <text>; from=<…> to=<…> proto=… helo=<…>`
-MILTER_ACTION = re.compile(
+MILTER_ACTION: Final = re.compile(
     rb"milter-(?P<action>reject|hold|discard|redirect|filter): (?P<stage>[A-Z-]+|unknown) from "
     rb"(?P<client>[^ \[]*\[[^\]]*\])(?::\d+)?: (?P<text>.*?);"
     rb"(?: from=<(?P<sender>\"(?:[^\"\\]|\\.)*\"[^ >]*|[^ >\"]*)>)?"
     rb"(?: to=<(?P<recipient>\"(?:[^\"\\]|\\.)*\"[^ >]*|[^ >\"]*)>)?"
 )
 
-SIGNATURE_HEADER = re.compile(rb"milter-header-info: header DKIM-Signature: ", re.IGNORECASE)
+SIGNATURE_HEADER: Final = re.compile(rb"milter-header-info: header DKIM-Signature: ", re.IGNORECASE)
 
-_CLIENT = re.compile(
+_CLIENT: Final = re.compile(
     rb"client=(?P<client>[^ ,\[]*\[[^\]]*\])(?::\d+)?(?:, sasl_method=(?P<method>[^,]*))?"
     rb"(?:, sasl_username=(?P<user>.*?))?(?:, sasl_sender=(?:.*?))?"
     rb"(?:, orig_queue_id=(?P<parent>[0-9A-Za-z]+))?(?:, orig_client=(?P<orig>[^ ,\[]*\[[^\]]*\])(?::\d+)?)?$"
 )
-_PRIVATE = re.compile(
+_PRIVATE: Final = re.compile(
     rb"(?:IPv6:)?(?:10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|169\.254\.|f[cd][0-9a-f]{2}:|fe[89ab][0-9a-f]:)", re.I
 )
-_LOOPBACK = re.compile(rb"(?:IPv6:)?(?:127\.|::1$|::ffff:127\.|0:0:0:0:0:0:0:1$)", re.I)
+_LOOPBACK: Final = re.compile(rb"(?:IPv6:)?(?:127\.|::1$|::ffff:127\.|0:0:0:0:0:0:0:1$)", re.I)
 
 
 def client_fields(opened: bytes) -> tuple[bytes | None, bytes | None, bytes | None]:

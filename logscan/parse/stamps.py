@@ -9,31 +9,32 @@ from __future__ import annotations
 import re
 from calendar import isleap
 from datetime import date, datetime, timedelta, tzinfo
+from typing import Final
 
-DAY = 86400
+DAY: Final = 86400
 # The end of 2261, the last whole year of a 64-bit count of nanoseconds: tables hold no later instant.
-LATEST = 9_214_646_399
+LATEST: Final = 9_214_646_399
 # A month-day this many days behind the newest one seen is of the next year ...
-_NEXT_YEAR = 180
+_NEXT_YEAR: Final = 180
 # ... and one this far ahead is a late line of the year before: 31 Dec written after 1 Jan.
-_LAST_YEAR = 330
+_LAST_YEAR: Final = 330
 # In the hour that is passed twice, a line may be this many seconds late and still be of the first pass.
-_LATE = 120
+_LATE: Final = 120
 # Hours remembered. Hosts of several zones in one file interleave a dozen; more is an unsorted or hostile log.
-_KEPT = 64
-_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_KEPT: Final = 64
+_EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 
-_NAMES = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
-_MONTHS = {name + b" ": number for number, name in enumerate(_NAMES, 1)}
-_LONGEST = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-_DAYS = {form % day: day for day in range(1, 32) for form in (b"%2d", b"%02d")}
-_HOURS = {b" %02d" % hour: hour for hour in range(24)}
+_NAMES: Final = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
+_MONTHS: Final = {name + b" ": number for number, name in enumerate(_NAMES, 1)}
+_LONGEST: Final = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_DAYS: Final = {form % day: day for day in range(1, 32) for form in (b"%2d", b"%02d")}
+_HOURS: Final = {b" %02d" % hour: hour for hour in range(24)}
 # ":MM:SS" → seconds in the hour. One look-up checks four digits and two colons; 60 is a leap second.
-_IN_HOUR = {b":%02d:%02d" % (m, s): 60 * m + s for m in range(60) for s in range(61)}
+_IN_HOUR: Final = {b":%02d:%02d" % (m, s): 60 * m + s for m in range(60) for s in range(61)}
 
-_ISO_HOUR = re.compile(rb"(\d{4})-(\d\d)-(\d\d)[Tt ]([01]\d|2[0-3])")
-_ISO_ZONE = re.compile(rb"([+-])([01]\d|2[0-3])(?::?([0-5]\d))?")
-_FRACTION = re.compile(rb"[.,](\d{1,18})")
+_ISO_HOUR: Final = re.compile(rb"(\d{4})-(\d\d)-(\d\d)[Tt ]([01]\d|2[0-3])")
+_ISO_ZONE: Final = re.compile(rb"([+-])([01]\d|2[0-3])(?::?([0-5]\d))?")
+_FRACTION: Final = re.compile(rb"[.,](\d{1,18})")
 
 
 class Clock:
