@@ -45,7 +45,6 @@ SUBMISSION: Final = frozenset({b"submission", b"submissions", b"smtps"})
 LOCAL_DAEMONS: Final = frozenset({b"local", b"virtual", b"lmtp", b"pipe"})
 FRESH: Final = 600  # a mail whose headers came this short before the log's end is still on its way in
 MAX_DOMAINS: Final = 8
-SIGNED_CACHE: Final = 10_000
 
 
 class Case(NamedTuple):
@@ -68,8 +67,8 @@ class Case(NamedTuple):
     refused: bool = False  # by a milter, before any delivery
 
 
-_signed: Final[dict[tuple[bytes, bytes], Case]] = {}
-_checked: Final[dict[tuple[bytes, int], Case]] = {}  # host, OK or 0
+# Making a case anew costs more than finding the one that said the same.
+case_of = lru_cache(10_000)(Case)
 
 
 class Verdict(NamedTuple):
@@ -138,11 +137,11 @@ def examine(legs: list[Leg]) -> Case:
             for word in leg.words:
                 said |= word.bits
     if sender == b"" or (first.kind == MADE and sender is not None and sender.startswith(b"double-bounce@")):
-        return Case(host, None, "bounce", effect, "signed" if signed else "unchecked")
+        return case_of(host, None, "bounce", effect, "signed" if signed else "unchecked")
     opened, service = first.proxy or (first.opened, first.service)
     if signed or _submitted(first, opened, service):
         outcome, reason, run, endpoint = _outbound(legs, signed, failure, said)
-        return Case(host, domain, "outbound", effect, outcome, reason, run, endpoint)
+        return case_of(host, domain, "outbound", effect, outcome, reason, run, endpoint)
     checked, checked_reason = _inbound(legs, failure, said)
     # Behind a filter before the queue OpenDKIM sees loopback, so what it makes of the client says nothing.
     heard = 0
@@ -152,19 +151,20 @@ def examine(legs: list[Leg]) -> Case:
     seen = bool(heard & (VERIFIED | EXTERNAL))
     local, relayed = _deliveries(legs)
     if seen and local:
-        return Case(host, None, "inbound", effect, checked=checked, checked_reason=checked_reason)
+        return case_of(host, None, "inbound", effect, None, None, -1, b"", checked, checked_reason)
     outcome, reason, run, endpoint = _outbound(legs, signed, failure, said)
     if heard & CONSULTED:
-        return Case(host, domain, "outbound", effect, outcome, reason, run, endpoint)
+        return case_of(host, domain, "outbound", effect, outcome, reason, run, endpoint)
     client, _, orig = client_fields(opened)
     client = orig or client
     near = client is not None and is_private(client, host)
     nobody = first.refusal is not None and not relayed and not local
     if not relayed and not (nobody and near):
         if seen or local:
-            return Case(host, None, "inbound", effect, checked=checked, checked_reason=checked_reason)
-        return Case(host, None, "unknown", effect, *_unknown(outcome, reason))
-    return Case(
+            return case_of(host, None, "inbound", effect, None, None, -1, b"", checked, checked_reason)
+        outcome, reason = _unknown(outcome, reason)
+        return case_of(host, None, "unknown", effect, outcome, reason)
+    return case_of(
         host, domain, None, effect, outcome, reason, run, endpoint, checked, checked_reason,
         relayed, near, seen, local, first.end == REFUSED,
     )  # fmt: skip
@@ -192,13 +192,7 @@ def _ordinary(leg: Leg) -> Case | None:
     sender = active_sender(leg.active)
     if not sender:
         return None
-    key = (leg.space.host.name, sender[sender.rfind(b"@") + 1 :].lower())
-    case = _signed.get(key)
-    if case is None:
-        if len(_signed) > SIGNED_CACHE:
-            _signed.clear()
-        case = _signed[key] = Case(key[0], key[1], "outbound", "sent", "signed")
-    return case
+    return case_of(leg.space.host.name, sender.rpartition(b"@")[2].lower(), "outbound", "sent", "signed")
 
 
 def _verified(leg: Leg) -> Case | None:
@@ -213,12 +207,8 @@ def _verified(leg: Leg) -> Case | None:
         return None
     if leg.active is None or leg.active[:7] == b"from=<>":
         return None
-    key = (leg.space.host.name, said & OK)
-    case = _checked.get(key)
-    if case is None:
-        checked = "pass" if said & OK else "none"
-        case = _checked[key] = Case(key[0], None, "inbound", "sent", checked=checked)
-    return case
+    checked = "pass" if said & OK else "none"
+    return case_of(leg.space.host.name, None, "inbound", "sent", None, None, -1, b"", checked)
 
 
 def resolve(case: Case, known: Knowledge) -> Verdict:

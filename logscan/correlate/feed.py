@@ -44,8 +44,7 @@ class Feed:
         if b"\r" in block:
             block = block.replace(b"\r\n", b"\n")
         state = self.state
-        traditional = self.clock.traditional
-        iso = self.clock.iso
+        clock = self.clock
         writers = self.writers
         young = writers.young
         stamp = self.stamp
@@ -58,7 +57,7 @@ class Feed:
             if head[:15] == stamp:
                 tag = head[16:]
             elif head[:1] > b"@":
-                at = traditional(head[:15])
+                at = clock.traditional(head[:15])
                 if at is None:
                     stamp = b""
                     self.slow(line, lines)
@@ -70,7 +69,7 @@ class Feed:
             elif b"0" <= head[:1] <= b"9":
                 mark, _, tag = head.partition(b" ")
                 if mark[:19] != stamp or mark[-6:] != zone:
-                    at = iso(mark)
+                    at = clock.iso(mark)
                     if at is None:
                         stamp = b""
                         self.slow(line, lines)
@@ -83,15 +82,11 @@ class Feed:
                 stamp = b""
                 self.slow(line, lines)
                 continue
-            if tag in young:
-                origin = young[tag]
-            else:
-                known = writers.get(tag)
-                if known is None:
-                    stamp = b""
-                    self.slow(line, lines)
-                    continue
-                origin = known
+            origin = young.get(tag) or writers.get(tag)
+            if origin is None:
+                stamp = b""
+                self.slow(line, lines)
+                continue
             # One byte rules it out for nearly all: rsyslog closes its repeat with a bracket.
             if line[-1] == CLOSING and payload[:17] == b"message repeated ":
                 self.repeated(origin, payload, line)

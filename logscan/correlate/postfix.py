@@ -478,10 +478,11 @@ def _delivery(state: State, origin: Origin, queue_id: bytes, rest: bytes, payloa
         leg = space.closed.get(queue_id) or _lost_beginning(state, origin, queue_id)
         if leg is None:
             return
-    end = rest.find(b">, relay=", 4)
-    place = rest.find(b", status=", end)
-    told = b""
-    if end < 0 or place < 0 or rest[4] == QUOTE or rest.find(b" ", 4, end) > 0:
+    # Cut by partition, at the first blank: it is the quickest of all ways to look for something in bytes.
+    to, _, tail = rest.partition(b" ")
+    relay, _, tail = tail.partition(b",")
+    _, found, told = tail.partition(b", status=")
+    if not found or relay[:6] != b"relay=" or to[-2:] != b">," or to[4] == QUOTE:
         # An alias (`orig_to=`) or an odd address, which is quoted as a whole: the whole form is compared.
         match = DELIVERY.match(rest) or DELIVERY_INTERNAL.match(rest)
         if match is None:
@@ -490,18 +491,13 @@ def _delivery(state: State, origin: Origin, queue_id: bytes, rest: bytes, payloa
         recipient, relay, status = match[1], match[2], match[3]
         told = rest[match.end() :]
     else:
-        recipient = rest[4:end]
-        relay = rest[end + 9 : rest.find(b",", end + 9)]
-        if rest[place + 9 : place + 14] == b"sent ":
-            status = b"sent"
-            if rest.find(b"ed as ", place) > 0:
-                told = rest[place + 14 :]
-        else:
-            status, _, told = rest[place + 9 :].partition(b" ")
+        recipient = to[4:-2]
+        relay = relay[6:]
+        status, _, told = told.partition(b" ")
     leg.last = state.now
     linked = False
     if status == b"sent":
-        if told and told.find(b"ed as ") > 0:
+        if told.partition(b"ed as ")[1]:
             linked = _follow(origin, leg, relay, told)
     elif status[:7] == b"deliver" or status[:7] == b"undeliv":
         end_leg(state, leg, PROBE)

@@ -36,6 +36,8 @@ NUMBER: Final = rb"-?[0-9]+?"
 
 # Longer payloads are looked at no further than this. rsyslog ends a line at 8,096 bytes, Postfix at 2,000.
 LONGEST: Final = 8192
+# Sets of words whose rows are kept in order: a log says few kinds of things, a hostile one as many as it likes.
+RANKED: Final = 500
 # A cut payload is told by how it begins; fewer fixed bytes than this say too little.
 _LEAST_BEGINNING: Final = 8
 
@@ -103,6 +105,7 @@ class Lines:
         self._prefix = prefix
         self._by_word: dict[bytes, list[_Entry]] | None = None
         self._wordless: list[_Entry] = []
+        self._ranked: dict[tuple[frozenset[bytes], bool], list[_Entry]] = {}
 
     @property
     def shapes(self) -> list[Shape]:
@@ -133,11 +136,9 @@ class Lines:
 
     def _find(self, payload: bytes, daemon: str, cut: bool, anything: bool) -> Match | None:
         assert self._by_word is not None
-        words = self._by_word.keys() & set(payload.split(b" "))
-        entries = [entry for word in words for entry in self._by_word[word]]
-        entries += [entry for entry in self._wordless if payload.find(entry.literal) >= 0]
-        entries.sort(key=attrgetter("beginning_rank" if cut else "rank"))
-        for entry in entries:
+        for entry in self._candidates(frozenset(self._by_word.keys() & set(payload.split(b" "))), cut):
+            if not entry.words and payload.find(entry.literal) < 0:
+                continue
             shape = entry.shape
             if shape.daemon and daemon not in shape.daemon.split():
                 continue
@@ -147,6 +148,19 @@ class Lines:
             if fields is not None:
                 return Match(shape, fields, cut)
         return None
+
+    def _candidates(self, words: frozenset[bytes], cut: bool) -> list[_Entry]:
+        """The rows to try on a payload with these rarest words, best first."""
+        entries = self._ranked.get((words, cut))
+        if entries is None:
+            assert self._by_word is not None
+            entries = [entry for word in words for entry in self._by_word[word]]
+            entries += self._wordless
+            entries.sort(key=attrgetter("beginning_rank" if cut else "rank"))
+            if len(self._ranked) >= RANKED:
+                self._ranked.clear()
+            self._ranked[words, cut] = entries
+        return entries
 
     def _index(self) -> dict[bytes, list[_Entry]]:
         entries = [

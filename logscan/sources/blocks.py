@@ -67,7 +67,7 @@ class _Decoder(Protocol):
 
 
 def read_blocks(
-    source: str | Path | BinaryIO, info: SourceInfo, *, size: int = 262144, threaded: bool = False
+    source: str | Path | BinaryIO, info: SourceInfo, *, size: int = 65536, threaded: bool = False
 ) -> Generator[bytes, None, None]:
     """Read a log as blocks of whole lines, each block ending with a newline; a missing last one is added.
 
