@@ -48,12 +48,9 @@ def opendkim(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     queue_id, _, said = payload.partition(b": ")
     pair = _signatures.get(said)
     if pair is not None:
-        run.seen = True
         _added(state, origin, queue_id, pair)
         return
     known = _SAID.get(said)
-    if payload[:15] != b"OpenDKIM Filter":  # a start that fails does not show a daemon at work
-        run.seen = True
     if known is None:
         if said[:14] == b"DKIM-Signature":
             added = ADDED.fullmatch(said)

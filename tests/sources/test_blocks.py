@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from logscan.errors import SourceError
 from logscan.model import SourceInfo
 from logscan.sources import blocks
-from logscan.sources.blocks import LONGEST_LINE, read_blocks
+from logscan.sources.blocks import BLOCK, LONGEST_LINE, read_blocks
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "gz": gzip.compress,
@@ -237,7 +237,7 @@ def test_a_file_of_one_endless_line_is_never_held(tmp_path: Path) -> None:
     for block in read_blocks(Endless(), info):  # type: ignore[arg-type]
         held = max(held, len(block))
     assert held == LONGEST_LINE + 1
-    assert (info.lines, info.cut_lines, info.bytes) == (1, 1, 400 * 262144)
+    assert (info.lines, info.cut_lines, info.bytes) == (1, 1, 400 * BLOCK)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
