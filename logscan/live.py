@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 
-from logscan.advice import advise
 from logscan.correlate.feed import Feed
 from logscan.correlate.state import LEG_CAP, LOST, OPEN, Host, Leg, text
 from logscan.correlate.state import Run as Span
@@ -23,6 +22,7 @@ from logscan.news import FaultNews, MessageNews, News, Phase, Standing
 from logscan.parse.header import parse
 from logscan.parse.postfix import is_local_relay
 from logscan.parse.stamps import Clock
+from logscan.remedies import advise
 from logscan.reports.document import signed_fraction
 from logscan.run import Run
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from logscan.advice import FIX_LENGTH, MEANING_LENGTH, REASONS, advise, brief, explain, explain_message
+from logscan.advice import REASONS, brief, explain, explain_message
 from logscan.model import Fault, Message
+from logscan.remedies import FIX_LENGTH, MEANING_LENGTH, advise
 
 # The contract's words, §2 and §1.
 KINDS = ["milter-unreachable", "milter-timeout", "milter-lost", "milter-protocol", "opendkim-start-failed", "opendkim-stopped", "opendkim-crashed", "opendkim-restart-loop", "opendkim-started", "config", "keytable", "signingtable", "dataset", "socket", "key-missing", "key-unreadable", "key-insecure", "key-malformed", "key-weak", "key-other", "not-logging", "dns", "resource", "library", "log-gap"]

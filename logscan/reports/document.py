@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
 
-from logscan.advice import advise
 from logscan.correlate.state import State, text
 from logscan.findings import Knowledge
 from logscan.message_fields import build_message
 from logscan.model import INBOUND_OUTCOMES, OUTBOUND_OUTCOMES, SEVERITIES, Fault, SourceInfo, Window
 from logscan.opendkim_conf import OpenDkimConf
+from logscan.remedies import advise
 from logscan.render.message import fault_dict, iso, message_dict
 from logscan.reports.why import setup_of, why
 from logscan.tally import Tally

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from logscan.advice import advise, explain, explain_message
+from logscan.advice import explain, explain_message
 from logscan.correlate.gather import Line
 from logscan.correlate.state import (
     AGED,
@@ -30,6 +30,7 @@ from logscan.correlate.state import (
 from logscan.findings import Case, Knowledge, Verdict, effect_of, resolve
 from logscan.message_fields import build_message
 from logscan.model import SEVERITIES, Fault
+from logscan.remedies import advise
 from logscan.render.message import fault_dict, iso, message_dict
 from logscan.reports.document import Facts, input_dict, window_dict
 
