@@ -109,13 +109,19 @@ class Live(Run):
 
     # --- reading ---
 
-    def history(self, blocks: Iterable[bytes], show: int) -> None:
-        """Learn from what is there already; keep the last `show` things to tell, and the faults that go on."""
+    def history(self, blocks: Iterable[bytes], show: int, quiet: Callable[[], float] = lambda: 0) -> None:
+        """Learn from what is there already; keep the last `show` things to tell, and the faults that go on.
+
+        quiet: asked after it, for how many seconds nothing was written.
+        """
         kept: deque[_Item] = deque(maxlen=show)
         for block in blocks:
             self._feed(block)
             kept.extend(sorted(self._items, key=_at))
             self._items.clear()
+        self._read_at -= max(0.0, quiet())
+        if self.state.now > 0:
+            settle(self.state, self._now())
         self._check_held(self._now())
         kept = deque(sorted([*kept, *self._items], key=_at), maxlen=show)
         shown = {_key(item) for item in kept if isinstance(item, FaultNews) and item.phase == "begin"}

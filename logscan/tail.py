@@ -111,7 +111,10 @@ def follow(
         source.notes.clear()
         sink.news(one for one in live.news() if _wanted(one, only))
 
-    live.history(source.history(max(HISTORY, lines * PER_LINE)), lines)
+    def quiet() -> float:
+        return 0.0 if source.changed is None else time.time() - source.changed
+
+    live.history(source.history(max(HISTORY, lines * PER_LINE)), lines, quiet)
     tell()
     live.start()
     drawn = 0.0

@@ -17,7 +17,7 @@ from logscan.render.lines import Line, Paper
 from logscan.render.message import fault_dict, message_dict
 
 # So narrow a screen gets two lines a message.
-NARROW = 72
+NARROW = 76
 # A pipe has no width; what is longer than this was made to be.
 ENDLESS = 4000
 _ADDRESS = 12
@@ -203,7 +203,7 @@ def message_lines(news: MessageNews, paper: Paper, stamp: Callable[[int], str], 
     if used + paper.measure(whole + about) <= paper.width:
         return [[*head, (whole, ""), (about, tone)]]
     if paper.width < NARROW:
-        room = paper.width - paper.measure(f"  {arrow} {more}")
+        room = paper.width - paper.measure(f"   {arrow} {more}")
         sender, recipient = _fitted(sender, recipient, room, paper)
         lines: list[Line] = [head, [(f"  {sender} {arrow} {recipient}{more}", "")]]
         return [*lines, [(paper.cut(about, paper.width), tone)]] if about else lines
@@ -284,11 +284,11 @@ def fault_lines(news: FaultNews, paper: Paper, stamp: Callable[[int], str]) -> l
     indent = "  " if paper.width < NARROW else " " * (len(when) + _OUTCOME + 3)
     first, *rest = paper.wrap(head, indent)
     tone = "good" if over else TONES.get(fault.severity, "")
-    out: list[Line] = [
-        [(f"{when} ", "quiet"), (f"{word:<{len(indent) - len(when) - 1}}", tone), (first[len(indent) :], "strong")]
-    ]
-    if len(indent) - len(when) - 1 < len(word):
-        out = [[(f"{when} ", "quiet"), (word, tone)], [(first, "strong")]]
+    out: list[Line] = [[(f"{when} ", "quiet"), (f"{word:<{_OUTCOME + 2}}", tone)]]
+    if paper.width < NARROW:
+        out.append([(first, "strong")])
+    else:
+        out[0].append((first[len(indent) :], "strong"))
     out += [[(line, "strong")] for line in rest]
     if news.phase == "begin" and fault.severity != "info":
         for text in (fault.meaning, f"Fix: {fault.fix}" if fault.fix else ""):

@@ -29,9 +29,11 @@ class Followed(Protocol):
     """What `tail` reads from. info: counts of what was read; its name is how the user calls it.
 
     lost: set when lines may have been lost; whoever acts on it clears it. notes: what happened, one line each.
+    changed: epoch seconds of the last writing before it was followed, None when that is not known.
     """
 
     info: SourceInfo
+    changed: float | None
     lost: bool
     notes: list[str]
 
@@ -60,6 +62,7 @@ class FollowedFile:
 
     def __init__(self, path: Path, name: str, wait: Callable[[float], None], *, size: int = SIZE) -> None:
         self.info = SourceInfo(name)
+        self.changed: float | None = None
         self.lost = False
         self.notes: list[str] = []
         self.wait = wait
@@ -91,6 +94,7 @@ class FollowedFile:
                 raise SourceError(self.info.name, f"is packed ({kind}) and does not grow", "logscan report reads it")
         if status.st_size < size:
             yield from self._before(size - status.st_size)
+        self.changed = status.st_mtime
         if not self._open():
             return
         assert self._file is not None
@@ -301,6 +305,7 @@ class FollowedStream:
         self, descriptor: int, name: str, wait: Callable[[float, list[int]], None], *, lasting: bool = False
     ) -> None:
         self.info = SourceInfo(name)
+        self.changed: float | None = None
         self.lost = False
         self.notes: list[str] = []
         self._descriptor = descriptor

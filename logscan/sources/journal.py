@@ -88,6 +88,7 @@ class FollowedJournal:
         self, wait: Callable[[float, list[int]], None], *, runner: Callable[..., Any] = subprocess.Popen
     ) -> None:
         self.info = SourceInfo(NAME)
+        self.changed: float | None = None
         self.lost = False
         self.notes: list[str] = []
         self._wait = wait
