@@ -309,6 +309,7 @@ ROWS: tuple[Row, ...] = (
     # TLS.
     ("tls-established", "<trust=Anonymous|Untrusted|Trusted|Verified> TLS connection <state=established|reused> <way=to|from> <peer>{ to <sni>}: <protocol> with cipher <cipher> (<n>/<m> bits){ <details>}", "known", "info"),
     ("tls-error", "<what=SSL_accept error from|SSL_connect error to> <peer>: <reason>", "known", "info"),
+    ("tls-library", "warning: {<queue_id>: }TLS library problem: <text>", "known", "warning"),
     ("tls-cert-verify", "{<trust> }certificate verification failed for <peer>: <text>", "known", "info"),
     # Bounces.
     ("bounce-sender", "<queue_id>: sender non-delivery notification: <child_id>", "known", "info"),

@@ -12,18 +12,41 @@ Hosts differ, so that one log holds several kinds of evidence:
 - even hosts: LogWhy yes, milter on TCP, milter_default_action=accept (an outage lets mail out unsigned);
 - odd hosts: LogWhy no (what is not signed is silent), milter on a UNIX socket, tempfail (an outage refuses).
 
+What is in it, as on a small provider's mail hosts (shares of the lines; measured on a million of them):
+
+===================  ====  ==========================================================================
+smtpd                22 %  strangers' sessions: connect, TLS, client, disconnect; rejects by DNSBL, HELO, recipient
+qmgr                 16 %  active and removed, and again for every try of what is deferred
+opendkim             13 %  signatures added, verifications, LogWhy's reasons, its own starts and stops
+dovecot              11 %  IMAP logins and logouts, failed logins, LMTP's "saved mail"
+submission/smtpd     10 %  users with SASL and TLS, and robots that guess passwords
+cleanup               8 %  message-id, and a milter's failures and refusals
+smtp                  8 %  deliveries, TLS, deferrals that end after up to six tries, bounces
+postscreen            4 %  CONNECT, PREGREET, DNSBL rank, PASS OLD, DISCONNECT
+lmtp, virtual         4 %  local deliveries
+amavis, its smtpd     2 %  a fifth of the mail goes through a filter and comes back under another queue ID
+anvil, pickup, ...    2 %  statistics, cron's mail, forwards, notifications, CRON, kernel, sshd, systemd, rspamd
+===================  ====  ==========================================================================
+
+Arrivals follow the hours of a working day. Now and then OpenDKIM is restarted, crashes for minutes, or misses a key.
+--stuck leaves a share of the mail in the queue for good: for a look at memory, not for totals, since what is in transit
+longer than a program remembers cannot be judged by it.
+
 The truth (one JSON object) uses the words of the JSON report for outbound, inbound, bounce, unknown,
 signatures, by_domain, by_signature, by_reason and by_hour, and adds:
 
 - ``effects``: outbound messages by effect;
 - ``not_mail``: queue IDs that never became mail (clients that vanished, address probes);
-- ``refused_without_queue_id``: what a tempfail outage refused before a queue ID existed, which is in no total:
-  ``sessions`` with a refused CONNECT, and the ``mail_commands`` refused in them or later;
+- ``refused_without_queue_id``: what a tempfail outage refused before a queue ID existed: ``sessions`` with a refused
+  CONNECT, which are no mail, and the ``mail_commands`` refused in them or later, which are messages;
 - ``rejects``, ``incidents``, ``legs``, ``lines``.
 
+``by_hour`` has the hours with outgoing mail only. --messages writes the truth about each message as a line of JSON:
+[host, queue ID of the first leg, time, direction, outcome, reason, effect].
+
 Inbound ``unchecked`` is mail about which OpenDKIM logged nothing although it worked (LogWhy no): the log does not
-say that there was no signature. It is never mixed with ``none``, where it says so.
-Fail reasons: an altered body and a wrong key both log `bad signature data`; both are `bad-signature` here.
+say that there was no signature. It is never mixed with ``none``, where it says so. Forwarded to the outside, such
+mail is ``unknown``: nothing tells whose it was.
 """
 
 from __future__ import annotations
@@ -35,9 +58,10 @@ import sys
 import time
 from bisect import bisect_left
 from collections import Counter
+from contextlib import ExitStack
 from heapq import heappop, heappush
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -45,7 +69,7 @@ import world as w
 
 SECOND = 1_000_000  # all times here are whole microseconds since the epoch
 START = 1_780_290_000  # 2026-06-01 05:00:00 UTC
-LINES_PER_ARRIVAL = 9.8  # measured on this mixture; turns --per-day into a rate of arrivals
+LINES_PER_ARRIVAL = 7.26  # measured on this mixture; turns --per-day into a rate of arrivals
 FLUSH_AT = 20_000
 PAD = 200
 
@@ -144,13 +168,16 @@ class Host:
 class Generator:
     """Makes arrivals in order of time; each writes all its lines into `pending`, which is flushed in order."""
 
-    def __init__(self, *, lines: int, seed: int, form: str, long_ids: bool, hosts: int, per_day: int, output: BinaryIO):
+    def __init__(self, *, lines: int, seed: int, form: str, long_ids: bool, hosts: int, per_day: int, output: BinaryIO,
+                 messages: TextIO | None = None, stuck: float = 0.0):  # fmt: skip
         self.rng = random.Random(seed)
         self.random = self.rng.random
         self.bits = self.rng.getrandbits
         self.lines = lines
         self.rfc3339 = form == "rfc3339"
         self.output = output
+        self.messages = messages
+        self.stuck = stuck
         self.per_day = per_day
         self.hosts = [Host(n, self.rng, long_ids) for n in range(hosts)]
         self.pending: list[tuple[int, str]] = []
@@ -200,15 +227,15 @@ class Generator:
                 self.begin_incident(host)
         self.other["arrivals_end"] = at
         for n in range(self.lines - self.written - len(pending)):
-            self.imap(self.hosts[n % count], at + n * 50_000)
+            self.add((at + n * 50_000, f"{self.hosts[n % count].name} dovecot: master: Warning: time moved forwards by 0.1s"))
         self.flush(1 << 62)
 
     def kinds(self) -> list[Any]:
         """The mixture of arrivals, as 128 draws."""
         mixture: list[tuple[int, Any]] = [
-            (23, self.submission), (9, self.from_app), (5, self.from_pickup), (46, self.from_internet),
-            (15, self.reject), (5, self.postscreen_only), (20, self.imap), (3, self.anvil), (1, self.vanished),
-            (1, self.odds),
+            (14, self.submission), (6, self.from_app), (5, self.from_pickup), (29, self.from_internet),
+            (13, self.reject), (10, self.prober), (7, self.postscreen_only), (36, self.imap), (4, self.anvil),
+            (1, self.vanished), (3, self.odds),
         ]  # fmt: skip
         kinds = [kind for count, kind in mixture for _ in range(count)]
         assert len(kinds) == 128
@@ -288,11 +315,17 @@ class Generator:
 
     # -- counting ------------------------------------------------------------------------------------
 
-    def outbound(self, at: int, outcome: str, reason: str | None, effect: str, domain: str) -> None:
-        self.by_reason["outbound", outcome, reason] += 1
-        self.by_domain[domain, outcome] += 1
-        self.by_hour[at // (3600 * SECOND) * 3600, outcome] += 1
-        self.effects[effect] += 1
+    def count(self, host: Host, qid: str, at: int, direction: str, outcome: str, reason: str | None, effect: str,
+              domain: str = "") -> None:  # fmt: skip
+        """One message, by the contract's words. qid: of its first leg, "" where it never had one. domain: the sender's."""
+        self.by_reason[direction, outcome, reason] += 1
+        if direction == "outbound":
+            self.by_domain[domain, outcome] += 1
+            self.by_hour[at // (3600 * SECOND) * 3600, outcome] += 1
+            self.effects[effect] += 1
+        if self.messages is not None:
+            row = [host.name, qid, at // SECOND, direction, outcome, reason, effect]
+            self.messages.write(json.dumps(row) + "\n")
 
     # -- pieces of a message's life ------------------------------------------------------------------
 
@@ -323,6 +356,8 @@ class Generator:
         add, rand, delays = self.add, self.random, self.delays
         active = f"{host.qmgr}{qid}: from=<{sender}>, size={900 + int(rand() ** 6 * 4e6)}, nrcpt={len(rcpts)} (queue active)"
         add((at, active))
+        if self.stuck and sender and rand() < self.stuck:
+            return self.never_deliver(host, qid, at, rcpts)
         end, sent, failed = at, False, ""
         for rcpt, index in rcpts:
             draw = rand()
@@ -379,16 +414,24 @@ class Generator:
         add((end, f"{host.qmgr}{qid}: removed"))
         return end, "sent" if sent else "bounced"
 
+    def never_deliver(self, host: Host, qid: str, at: int, rcpts: list[tuple[str, int]]) -> tuple[int, str]:
+        """Mail for a host that is down for longer than the log lasts: it stays in the queue."""
+        for number, (rcpt, _) in enumerate(rcpts):
+            self.add((at + 30_000 + number, f"{host.smtp[0]}{qid}: to=<{rcpt}>, relay=none, delay=30, delays=0.1/0/30/0,"
+                                            " dsn=4.4.1, status=deferred (connect to mx1.acme.example[192.0.2.1]:25:"
+                                            " Connection timed out)"))  # fmt: skip
+        return at + 30 * 86400 * SECOND, "deferred"
+
     def notify(self, host: Host, parent: str, at: int, sender: str) -> int:
         """The bounce that Postfix makes, a message of its own, in the order of releases up to 3.10."""
         qid, inode = host.open_id(at)
         cleaner = host.cleanup.take(at)
         self.add((at, f"{cleaner[3]}{qid}: message-id=<{at // SECOND}.{qid}@{host.fqdn}>"))
-        end, _ = self.deliver(host, qid, at + 4_000, "", [(sender, -1)], "<>")
+        end, effect = self.deliver(host, qid, at + 4_000, "", [(sender, -1)], "<>")
         self.add((at + 6_000, f"{host.bounce}{parent}: sender non-delivery notification: {qid}"))
         host.cleanup.give(cleaner, at + 5_000)
         host.close_id(inode, end)
-        self.by_reason["bounce", "unchecked", None] += 1
+        self.count(host, qid, at, "bounce", "unchecked", None, effect)
         self.other["legs"] += 1
         return at + 7_000
 
@@ -445,7 +488,7 @@ class Generator:
             error = "error:0200008A:rsa routines::invalid padding; error:02000072:rsa routines::padding check failed"
             add((t, f"{dkim}{qid}: s={selector} d={domain} a=rsa-sha256 SSL {error if draw < 0.92 else ''}"))
             add((t + 20, f"{dkim}{qid}: bad signature data"))
-            return "fail", "bad-signature"
+            return "fail", "bad-signature" if draw < 0.92 else "body-altered"
         if draw < 0.985:
             qname = f"{selector}._domainkey.{domain}"
             add((t, f"{dkim}{qid}: key retrieval failed (s={selector}, d={domain}): '{qname}' record not found"))
@@ -557,9 +600,10 @@ class Generator:
                 add((t, f"{smtpd}warning: milter {host.milter}: can't read SMFIC_MAIL reply packet header: Broken pipe"))
                 lost = "connection-lost"
             if lost and not host.accepts:
+                known = f" sasl_username=<{user}@{domain}>" if login else ""
                 add((t + 100, f"{smtpd}NOQUEUE: milter-reject: MAIL from {client}: 451 4.7.1 Service unavailable - try again"
-                              f" later; from=<{user}@{domain}> proto=ESMTP helo=<{helo}>"))  # fmt: skip
-                self.other["refused_mail_commands"] += 1
+                              f" later; from=<{user}@{domain}> proto=ESMTP helo=<{helo}>{known}"))  # fmt: skip
+                self.refused_mail(host, t + 100, kind, lost, domain)
                 break
             done += 1
             t, count, lost = self.one_mail(host, smtpd, t + 1_000, client, kind, login, user, domain, lost)
@@ -580,10 +624,20 @@ class Generator:
         counts = "ehlo=0/1 auth=0/1 quit=1 commands=1/3"
         if kind != "submission":
             counts = "ehlo=0/1 mail=0/1 quit=1 commands=1/3"
-            self.other["refused_mail_commands"] += 1
+            self.refused_mail(host, at + 80_000, kind, host.refusal_reason, domain)
             self.add((at + 80_000, f"{server[3]}NOQUEUE: milter-reject: MAIL {text} from=<{user}@{domain}> proto=ESMTP helo=<{helo}>"))
         self.add((at + 120_000, f"{server[3]}disconnect from {client} {counts}"))
         pool.give(server, at + 120_001)
+
+    def refused_mail(self, host: Host, at: int, kind: str, reason: str, domain: str) -> None:
+        """A mail refused at MAIL is a message without a queue ID, and nobody knows yet where it was to go.
+
+        It is ours where the client logged in, or has a private address and a sender whose domain is one of those that
+        sign (d=), which are all that the log tells (contract, rules 2 and 6).
+        """
+        ours = kind == "submission" or (kind in ("app", "forgotten") and domain in w.SIGNING)
+        self.other["refused_mail_commands"] += 1
+        self.count(host, "", at, "outbound" if ours else "unknown", "milter-error", reason, "tempfailed", domain)
 
     def one_mail(self, host: Host, smtpd: str, at: int, client: str, kind: str, login: str, user: str, domain: str,
                  lost: str) -> tuple[int, int, str]:  # fmt: skip
@@ -609,7 +663,7 @@ class Generator:
         refusal = f"{qid}: milter-reject: END-OF-MESSAGE from {client}: 4.7.1 Service unavailable - try again later; {reject}"
         said: tuple[str, str | None] | None = None
         filtered: Any = None
-        through = False
+        through = forwarded = False
         if lost:
             said = ("milter-error", lost)
         elif bad != "key" and at < first <= active:
@@ -620,15 +674,14 @@ class Generator:
             if not host.accepts:
                 add((active - 400, f"{cleaner[3]}{refusal}"))
                 if null:
-                    self.by_reason["bounce", "unchecked", None] += 1
-                elif inbound:
-                    self.by_reason["unknown", "", None] += 1
+                    self.count(host, qid, at, "bounce", "unchecked", None, "tempfailed")
                 else:
-                    self.outbound(at, "milter-error", "connection-lost", "tempfailed", domain)
+                    direction = "unknown" if inbound else "outbound"
+                    self.count(host, qid, at, direction, "milter-error", "connection-lost", "tempfailed", domain)
         elif bad == "key" and first <= dkim < last and key_of(domain) == key_of(broken) and kind in ("app", "submission"):
             self.key_fault(host, qid, dkim, broken)
             add((active - 400, f"{cleaner[3]}{refusal}"))
-            self.outbound(at, "milter-error", "key", "tempfailed", domain)
+            self.count(host, qid, at, "outbound", "milter-error", "key", "tempfailed", domain)
             said = ("refused", "key")
         else:
             draw = rand()
@@ -656,6 +709,7 @@ class Generator:
             end, effect, later = self.through_filter(host, qid, active, sender, client, rcpts, mid, filtered)
             said = said or later
         elif inbound and not null and rand() < 0.03:
+            forwarded = True
             end, effect = self.forward(host, qid, active, sender, rcpts[0][0], mid)
         else:
             end, effect = self.deliver(host, qid, active, sender, rcpts, mid)
@@ -663,11 +717,12 @@ class Generator:
         assert said is not None
         outcome, reason = said
         if null:
-            self.by_reason["bounce", "unchecked", None] += 1
-        elif inbound:
-            self.by_reason["inbound", outcome, reason] += 1
+            self.count(host, qid, at, "bounce", "unchecked", None, effect)
+        elif forwarded and outcome in ("unchecked", "milter-error"):
+            # It came from outside and went outside, and OpenDKIM was silent: rule 9.
+            self.count(host, qid, at, "unknown", "undecided" if outcome == "unchecked" else outcome, reason, effect)
         else:
-            self.outbound(at, outcome, reason, effect, domain)
+            self.count(host, qid, at, "inbound" if inbound else "outbound", outcome, reason, effect, domain)
         return active, len(rcpts), lost
 
     def key_fault(self, host: Host, qid: str, at: int, domain: str) -> None:
@@ -714,9 +769,10 @@ class Generator:
         sender, rcpts = f"{user}@{domain}", self.recipients(remote=rand() < 0.7)
         mid = self.message_id(host.fqdn)
         key = key_of("example.org" if domain == host.fqdn else domain)
-        opened = at
+        opened, first_qid = at, ""
         while True:
             qid, inode = host.open_id(at)
+            first_qid = first_qid or qid
             cleaner = host.cleanup.take(at)
             add((at, f"{host.pickup}{qid}: uid={uid} from=<{sender}>"))
             self.other["legs"] += 1
@@ -745,7 +801,7 @@ class Generator:
             outcome, reason = self.sign(host, qid, at + 30_000, user, domain)  # type: ignore[assignment]
         end, effect = self.deliver(host, qid, at + 45_000, sender, rcpts, mid)
         host.close_id(inode, end)
-        self.outbound(opened, outcome, reason, effect, domain)
+        self.count(host, first_qid, opened, "outbound", outcome, reason, effect, domain)
 
     # -- what is no mail -----------------------------------------------------------------------------
 
@@ -818,11 +874,50 @@ class Generator:
             self.add((at + 2_000_000, f"{host.postscreen}DNSBL rank {3 + self.bits(2)} for {end}"))
         self.add((at + 3_000_000, f"{host.postscreen}DISCONNECT {end}"))
 
+    def prober(self, host: Host, at: int) -> None:
+        """A robot that guesses passwords on the submission service, or only looks who answers."""
+        if self.near_incident(host, at):
+            return
+        rand = self.random
+        client = w.STRANGERS[int(rand() * len(w.STRANGERS))]
+        server = host.submission.take(at)
+        self.add((at, f"{server[3]}connect from {client}"))
+        t, draw = at + 400_000, rand()
+        if draw < 0.2:
+            end, counts = "UNKNOWN", "unknown=0/1 commands=0/1"
+        elif draw < 0.35:
+            end, counts = "EHLO", "ehlo=1 commands=1"
+            self.add((t, f"{server[3]}SSL_accept error from {client}: -1"))
+            self.add((t + 20, f"{server[3]}warning: TLS library problem: error:0A000102:SSL routines::unsupported"
+                              " protocol:../ssl/statem/statem_srvr.c:1657:"))  # fmt: skip
+        else:
+            end, counts = "AUTH", "ehlo=1 auth=0/1 rset=1 commands=2/3"
+            for _ in range(1 if draw < 0.8 else 2):
+                t += 3 * SECOND
+                self.add((t, f"{server[3]}warning: {client}: SASL LOGIN authentication failed: UGFzc3dvcmQ6,"
+                             f" sasl_username={w.USERS[int(rand() * len(w.USERS))]}"))  # fmt: skip
+        self.add((t + 90_000, f"{server[3]}lost connection after {end} from {client}"))
+        self.add((t + 90_050, f"{server[3]}disconnect from {client} {counts}"))
+        host.submission.give(server, t + 90_051)
+
     def imap(self, host: Host, at: int) -> None:
-        user = w.USERS[int(self.random() * len(w.USERS))]
-        address = w.ROAMING[int(self.random() * len(w.ROAMING))].split("[")[1][:-1]
+        """A mail program looks for new mail: logs in and out; now and then somebody else tries to."""
+        rand = self.random
+        user = w.USERS[int(rand() * len(w.USERS))]
+        draw = rand()
+        if draw < 0.06:
+            address = w.STRANGERS[int(rand() * len(w.STRANGERS))][8:-1]
+            self.add((at, f"{host.name} dovecot: imap-login: Disconnected: Connection closed (auth failed, 1 attempts in 2"
+                          f" secs): user=<{user}>, method=PLAIN, rip={address}, lip=192.0.2.1, TLS,"
+                          f" session=<{self.bits(80):x}>"))  # fmt: skip
+            return
+        address = w.ROAMING[int(rand() * len(w.ROAMING))].split("[")[1][:-1]
+        session = f"{self.bits(80):x}"
         self.add((at, f"{host.name} dovecot: imap-login: Login: user=<{user}@example.org>, method=PLAIN, rip={address},"
-                      f" lip=192.0.2.1, mpid={host.last_pid}, TLS, session=<{self.bits(80):x}>"))  # fmt: skip
+                      f" lip=192.0.2.1, mpid={host.last_pid}, TLS, session=<{session}>"))  # fmt: skip
+        self.add((at + int(rand() ** 3 * 600 * SECOND), f"{host.name} dovecot: imap({user}@example.org)<{host.last_pid}>"
+                  f"<{session}>: Disconnected: Logged out in={self.bits(10)} out={self.bits(14)} deleted=0 expunged=0 trashed=0"
+                  f" hdr_count=0 hdr_bytes=0 body_count={int(draw * 3)} body_bytes={int(draw * 90000)}"))  # fmt: skip
 
     def anvil(self, host: Host, at: int) -> None:
         moment = self.stamp_of(at // SECOND - 60)
@@ -898,7 +993,7 @@ class Generator:
                 for (direction, outcome, reason), count in sorted(
                     self.by_reason.items(), key=lambda item: (item[0][0], item[0][1], item[0][2] or "")
                 )
-                if direction in ("outbound", "inbound")
+                if reason is not None
             ],
             "by_hour": [
                 {
@@ -921,18 +1016,20 @@ class Generator:
 
 def generate(
     output: BinaryIO, *, lines: int, seed: int = 1, form: str = "traditional", long_ids: bool = False, hosts: int = 2,
-    per_day: int | None = None,
+    per_day: int | None = None, messages: TextIO | None = None, stuck: float = 0.0,
 ) -> dict[str, Any]:  # fmt: skip
     """Write a log of about `lines` lines to `output` and return the truth about it (see the module's docstring).
 
     form: "traditional" or "rfc3339" (microseconds, UTC). per_day: lines in a day's time, by default a million,
-    fewer in a short log, so that it still spans hours.
+    fewer in a short log, so that it still spans hours. messages: gets the truth about each message.
+    stuck: the share of mail that never leaves the queue.
     """
     if per_day is None:
         per_day = min(1_000_000, max(200_000, lines))
     generator = Generator(
-        lines=lines, seed=seed, form=form, long_ids=long_ids, hosts=hosts, per_day=per_day, output=output
-    )
+        lines=lines, seed=seed, form=form, long_ids=long_ids, hosts=hosts, per_day=per_day, output=output,
+        messages=messages, stuck=stuck,
+    )  # fmt: skip
     generator.run()
     return generator.truth()
 
@@ -945,16 +1042,19 @@ def main() -> int:
     parser.add_argument("--long-ids", action="store_true", help="as with enable_long_queue_ids=yes")
     parser.add_argument("--hosts", type=int, default=2)
     parser.add_argument("--per-day", type=int, help="lines in a day's time (default: up to 1000000)")
+    parser.add_argument("--stuck", type=float, default=0.0, help="share of mail that never leaves the queue")
     parser.add_argument("--output", default="-", help="file, or - for standard output")
     parser.add_argument("--truth", help="file for the truth as JSON")
+    parser.add_argument("--messages", help="file for the truth about each message, a JSON array a line")
     args = parser.parse_args()
     options = {"lines": args.lines, "seed": args.seed, "form": args.form, "long_ids": args.long_ids}
-    options |= {"hosts": args.hosts, "per_day": args.per_day}
-    if args.output == "-":
-        truth = generate(sys.stdout.buffer, **options)
-    else:
-        with Path(args.output).open("wb") as output:
-            truth = generate(output, **options)
+    options |= {"hosts": args.hosts, "per_day": args.per_day, "stuck": args.stuck}
+    with ExitStack() as opened:
+        output = sys.stdout.buffer if args.output == "-" else opened.enter_context(Path(args.output).open("wb"))
+        messages = None
+        if args.messages:
+            messages = opened.enter_context(Path(args.messages).open("w", encoding="ascii"))
+        truth = generate(output, messages=messages, **options)
     if args.truth:
         Path(args.truth).write_text(json.dumps({"arguments": options, **truth}, indent=1) + "\n", encoding="utf-8")
     return 0

@@ -16,6 +16,7 @@ SIGNED: dict[str, list[tuple[str, str]]] = {
     "news.example.org": [("example.org", "2026a")],
     "shop.example.com": [("example.com", "rsa2026")],
 }
+SIGNING = {d for pairs in SIGNED.values() for d, _ in pairs}
 UNSIGNED = "lab.example.net"  # ours too, but nobody put it into the SigningTable
 SENDER_DOMAINS = ["example.org"] * 42 + ["example.net"] * 20 + ["example.com"] * 16
 SENDER_DOMAINS += ["news.example.org"] * 9 + ["shop.example.com"] * 7 + [UNSIGNED] * 6
