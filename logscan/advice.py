@@ -289,7 +289,7 @@ class Setup:
     signed: signing domain -> the selector that it is signed with most. senders: the domains of senders whose mail
     was signed. selector: the one used most of all, "" when nothing was signed. keys: domain -> a name in KeyTable. kinds, paths: of the tables SigningTable, KeyTable and
     InternalHosts, by the setting's name; without an entry nothing is known. mode, domain: as set, "" when not known.
-    log_why: set to yes; None when not known.
+    log_why: set to yes; None when not known. nothing_signed: no mail in the whole input was, nobody's.
     """
 
     signed: Mapping[str, str] = field(default_factory=dict)
@@ -301,6 +301,7 @@ class Setup:
     mode: str = ""
     domain: str = ""
     log_why: bool | None = None
+    nothing_signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,6 +410,14 @@ def _client_lines(subjects: list[str], setup: Setup) -> Change:
 
 def _verified_lines(subjects: list[str], setup: Setup) -> Change:
     told = _client_lines(subjects, setup)
+    if setup.nothing_signed and not setup.mode:
+        return Change(
+            "opendkim.conf",
+            "OpenDKIM checked this outgoing mail instead of signing it, and signed none at all: its Mode may be v.",
+            f"See Mode first: grep -i '^Mode' /etc/opendkim.conf; {RESTART}. If it contains s, OpenDKIM takes all"
+            f" clients for strangers: {told.fix[0].lower()}{told.fix[1:]}",
+            ["Mode sv"] * len(subjects),
+        )
     return Change(
         told.file,
         "OpenDKIM checked this outgoing mail instead of signing it: it took the client for a stranger, or may only check.",
@@ -459,7 +468,9 @@ def _silent_lines(subjects: list[str], setup: Setup) -> Change:
         )
     never = [domain for domain in subjects if domain not in setup.senders and DOMAIN.match(domain)]
     fix = ""
-    if never:
+    if setup.nothing_signed:
+        fix = "No mail at all was signed in this log: look at Mode and at the tables first. "
+    elif never:
         others = f" and {len(never) - 3} more" if len(never) > 3 else ""
         fix = f"No mail of {', '.join(never[:3])}{others} was signed in this log: look into SigningTable first. "
     fix += "Set the line, which makes OpenDKIM say why; Mode must contain s (`Mode sv`). Mail that no milter sees says"

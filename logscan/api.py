@@ -122,13 +122,16 @@ def report(
     opendkim_conf: Log | None = None,
     timezone: str | None = None,
     limit: int = 20,
+    compare: bool = False,
 ) -> Report:
     """Count as `logscan report` does. limit: problem messages to list; other arguments as of `messages`.
+    compare: tell in `to_dict()["changes"]` what changed since the time of the same length before `since`.
 
     Raises LogscanError.
     """
     options = _options(paths, since, until, hosts, domains, our_domains, opendkim_conf, timezone)
     options.limit = limit
+    options.compare = compare
     said: list[str] = []
     job, doc = report_of(options, warn=said.append)
     _conclude(job, said)

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from small_logs import NOW, Log, epoch
 
+import logscan
 from logscan.cli import main
 from logscan.compare import earlier
 from logscan.errors import UsageError
@@ -184,6 +185,13 @@ def test_rotated_files_are_read_for_the_time_before(tmp_path: Path) -> None:
     live = log.write(tmp_path / "maillog", since="2026-11-23")
     asked = Options(logs=[str(live)], timezone="UTC", compare=True, **DAY)  # type: ignore[arg-type]
     assert run_report(asked, warn=lambda _: None, now=NOW).doc["changes"]["outbound"]["messages"] == 10
+
+
+def test_python_can_compare_too(tmp_path: Path) -> None:
+    path = two_days().write(tmp_path / "maillog")
+    found = logscan.report(path, since="2026-11-23", until="2026-11-24", timezone="UTC", compare=True)
+    assert found.to_dict()["changes"]["unsigned_total"] == 2
+    assert "changes" not in logscan.report(path, since="2026-11-23", until="2026-11-24", timezone="UTC").to_dict()
 
 
 # --- how it is told ---

@@ -5,17 +5,21 @@ from __future__ import annotations
 import io
 import json
 import re
+import tempfile
 import types
 from pathlib import Path
 from typing import Any
 
 import pytest
 from builder import LATER, NOW, OPENDKIM, STRANGER, Log
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from logscan.cli import main
 from logscan.correlate import gather
 from logscan.errors import UsageError
 from logscan.pipeline import Options, read_messages
+from logscan.render import json as as_json
 from logscan.render.message import message_dict
 from logscan.render.trace import text
 from logscan.timespan import zone
@@ -273,6 +277,36 @@ def test_unsigned_mail_comes_with_the_line_to_change(tmp_path: Path) -> None:
     assert message["reason"] == "no-signing-table-match"
     assert "`*@lists.example.org <selector>._domainkey.lists.example.org`" in message["fix"]
     assert message["meaning"].startswith("OpenDKIM trusts the client")
+
+
+def test_what_smtp_says_before_a_delivery_is_told_of_that_mail(tmp_path: Path) -> None:
+    talk = "connect to mail.example.net[203.0.113.25]:25: Connection refused"
+    log = Log().mail(ONE, "+", end=False).mail(TWO, "+", end=False)
+    log.say("smtp", talk, 301).say("smtp", "Trusted TLS connection established to x", 302)
+    log.sent(ONE).removed(ONE).sent(TWO).removed(TWO)
+    assert talk in told(trace(ONE, log, tmp_path)["messages"][0])
+    assert talk not in told(trace(TWO, log, tmp_path)["messages"][0])
+
+
+# --- hostile logs ---
+
+LINES = sorted({line for name in SITUATIONS for line in (DATA / f"{name}.log").read_bytes().splitlines(keepends=True)})
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.one_of(st.sampled_from(LINES), st.binary(max_size=80).map(lambda raw: raw + b"\n")), max_size=60),
+    st.sampled_from([ONE, "@example.org", "ann@example.org", "root", "4f2a91c0301@app.example.org", "\udcff@x"]),
+)
+def test_any_lines_in_any_order_give_a_trace_that_can_be_shown(lines: list[bytes], word: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        doc = trace(word, b"".join(lines), Path(folder))
+    shown = text(doc)
+    assert shown.isascii() and max(map(len, shown.split("\n"))) <= 80
+    assert json.loads(as_json.report(doc)) == doc
+    for message in doc["messages"]:
+        assert all(0 <= step["leg"] < len(message["legs"]) for step in message["steps"])
+        assert all(step["line"].encode()[:9] and step["program"] for step in message["steps"])
 
 
 # --- bounds ---

@@ -282,6 +282,23 @@ def test_of_silent_mail_the_domains_that_are_never_signed_are_named(tmp_path: Pa
     assert block["fix"].startswith("No mail of lab.example.net was signed in this log: look into SigningTable first. ")
 
 
+def test_a_log_without_any_signature_asks_for_the_mode(tmp_path: Path) -> None:
+    log = Log().mail(ONE, "no signature data", sasl="app").mail(FOUR, "DKIM verification successful", client=OUTSIDE, sender="a@b.example", local=True)
+    [block] = report(log, tmp_path)["why"]
+    assert (block["cause"], {row["line"] for row in block["lines"]}) == ("verified", {"Mode sv"})
+    assert "InternalHosts" in block["fix"]
+    [block] = report(log.mail(TWO, sasl="bob"), tmp_path)["why"][1:]
+    assert block["fix"].startswith("No mail at all was signed in this log")
+    [verified, silent] = report(log.mail(THREE, "+", sasl="app"), tmp_path)["why"]
+    assert verified["lines"][0]["line"] == "" and silent["fix"].startswith("Set the line")
+    conf = tmp_path / "opendkim.conf"
+    conf.write_text("Mode sv\n")
+    assert {row["line"] for row in report(log, tmp_path, opendkim_conf=str(conf))["why"][0]["lines"]} == {""}
+    conf.write_text("Mode v\n")
+    blocks = report(log, tmp_path, opendkim_conf=str(conf))["why"]
+    assert {row["line"] for block in blocks for row in block["lines"]} == {"Mode sv"}
+
+
 def test_several_clients_of_a_network_are_told_as_one(tmp_path: Path) -> None:
     log = Log().mail(ONE, "+", sasl="app")
     for number in range(3):

@@ -83,7 +83,8 @@ def document(state: State, tally: Tally, known: Knowledge, facts: Facts, *, limi
         "faults": [fault_dict(fault, zone) for fault in _faults(state, tally, facts, hosts)],
     }
     senders = (domain for domain, outcome in tally.by_domain if outcome == "signed")
-    setup = setup_of(tally.signatures, senders, facts.conf)
+    # Each signing domain is ours, whoever the report is about.
+    setup = setup_of(tally.signatures, senders, facts.conf, nothing_signed=not known.ours)
     doc["why"] = why(tally.why.causes(known, tally.domains), setup)
     doc["why_others"] = max(0, outbound["unsigned"] - sum(block["messages"] for block in doc["why"]))
     return doc

@@ -16,11 +16,16 @@ NETWORK = 3  # clients of one network that are worth a line for it
 
 
 def setup_of(
-    signatures: Mapping[tuple[bytes, bytes], int], senders: Iterable[bytes], conf: OpenDkimConf | None
+    signatures: Mapping[tuple[bytes, bytes], int],
+    senders: Iterable[bytes],
+    conf: OpenDkimConf | None,
+    *,
+    nothing_signed: bool = False,
 ) -> Setup:
     """What the signatures of the log and the configuration, if one was named, tell of OpenDKIM's settings.
 
     signatures: (signing domain, selector) → count. senders: domains of senders whose mail was signed.
+    nothing_signed: there is none in the whole input, mail that is not asked for included.
     """
     signed: dict[str, str] = {}
     selectors: dict[str, int] = {}
@@ -30,7 +35,7 @@ def setup_of(
     selector = max(selectors, key=lambda name: (selectors[name], name), default="")
     domains = frozenset(text(domain) for domain in senders)
     if conf is None:
-        return Setup(signed=signed, senders=domains, selector=selector)
+        return Setup(signed=signed, senders=domains, selector=selector, nothing_signed=nothing_signed)
     tables = ("SigningTable", "KeyTable", "InternalHosts", "Domain")
     return Setup(
         signed=signed,
@@ -41,6 +46,7 @@ def setup_of(
         paths={name: path for name in tables if (path := conf.path(name))},
         mode=conf.mode,
         domain=conf.settings.get("domain", ""),
+        nothing_signed=nothing_signed,
         log_why=conf.settings.get("logwhy", "no").lower() in ("yes", "true", "1", "on"),
     )
 
