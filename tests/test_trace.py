@@ -27,6 +27,8 @@ from logscan.trace import run_trace
 
 DATA = Path(__file__).parent / "data" / "situations"
 SITUATIONS = sorted(path.stem for path in DATA.glob("*.log"))
+REAL = sorted((DATA.parent / "pipeline").glob("*.log"))
+LOGS = [*(DATA / f"{name}.log" for name in SITUATIONS), *REAL]
 ONE, TWO, THREE = "4F2A91C0301", "4F2A91C0302", "4F2A91C0303"
 UTC = zone("UTC")
 
@@ -51,9 +53,8 @@ def queue_ids(doc: dict[str, Any]) -> list[list[str]]:
 # --- the same engine ---
 
 
-@pytest.mark.parametrize("name", SITUATIONS)
-def test_a_trace_says_of_each_message_what_all_other_commands_say(name: str, tmp_path: Path) -> None:
-    path = DATA / f"{name}.log"
+@pytest.mark.parametrize("path", LOGS, ids=lambda path: path.stem)
+def test_a_trace_says_of_each_message_what_all_other_commands_say(path: Path, tmp_path: Path) -> None:
     every = read_messages(path, zone=UTC)
     for message in every:
         for queue_id in message.queue_ids:
@@ -63,9 +64,8 @@ def test_a_trace_says_of_each_message_what_all_other_commands_say(name: str, tmp
             assert all(queue_id in m["queue_ids"] for m in doc["messages"])
 
 
-@pytest.mark.parametrize("name", SITUATIONS)
-def test_every_line_with_a_queue_id_is_a_step_of_its_message_and_no_other(name: str, tmp_path: Path) -> None:
-    path = DATA / f"{name}.log"
+@pytest.mark.parametrize("path", LOGS, ids=lambda path: path.stem)
+def test_every_line_with_a_queue_id_is_a_step_of_its_message_and_no_other(path: Path, tmp_path: Path) -> None:
     lines = path.read_bytes().decode("utf-8", "backslashreplace").split("\n")
     for queue_id in {queue_id for message in read_messages(path) for queue_id in message.queue_ids}:
         doc = trace(queue_id, path, tmp_path)
@@ -290,7 +290,7 @@ def test_what_smtp_says_before_a_delivery_is_told_of_that_mail(tmp_path: Path) -
 
 # --- hostile logs ---
 
-LINES = sorted({line for name in SITUATIONS for line in (DATA / f"{name}.log").read_bytes().splitlines(keepends=True)})
+LINES = sorted({line for path in LOGS for line in path.read_bytes().splitlines(keepends=True)})
 
 
 @settings(max_examples=60)
