@@ -24,7 +24,7 @@ LINES = 300  # of a leg: a mail to thousands of recipients, or one that is tried
 ENDS = 4  # of a leg, first and last ones, when all legs together have too many
 TOTAL = 500_000
 RECORDS = 150_000
-SESSIONS = 20_000
+SESSIONS = 10_000
 LONGEST = 4_000  # bytes of a line
 BEFORE = 20  # lines of a session that are shared by its mails, or of a process that wait for their leg
 
@@ -181,6 +181,8 @@ class Gatherer:
             _keep(session.begun if word != b"NOQUEUE" else session.lately, said)
         else:
             self._add(leg, said)
+        if payload.startswith(b"disconnect from "):
+            self._sessions.pop(origin, None)
 
     def _proxy(self, origin: Origin, session: _Session, said: Line) -> None:
         """The front smtpd of a filter before the queue: its session is the one that the client saw."""
