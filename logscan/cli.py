@@ -333,7 +333,7 @@ def daily(
     status = int(result.status) or (FINDINGS if wrong else OK)
     # After the report, whose first line may become a subject; and cron would mail a note on a good day.
     if status or always:
-        for line in said:
+        for line in sorted(said, key=lambda line: line.startswith("note: ")):
             bar.warn(line)
     return status
 
