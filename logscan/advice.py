@@ -192,65 +192,13 @@ def explain(direction: str, outcome: str, reason: str | None) -> Advice:
 
 
 def explain_message(message: Message) -> str:
-    """The line to add or the command to give for this very message; the general one where it does not tell more.
+    """The command to give for this very message; the general one where it does not tell more.
 
-    SigningTable is matched with the From header, which OpenDKIM's own line has (`detail`); the envelope sender
-    stands in for it.
+    The lines to add for mail that is unsigned are those of `change`.
     """
     general = explain(message.direction, message.outcome, message.reason)[1]
     special = _MESSAGES.get((message.outcome, message.reason or ""))
     return (special(message) if special is not None else "") or general
-
-
-def _author_domain(message: Message) -> str:
-    """The domain that OpenDKIM looked for, if it is a plain name; "" otherwise."""
-    detail = message.detail or ""
-    address = message.envelope_sender or ""
-    if detail.startswith("no signing ") and "'" in detail:
-        address = detail.partition("'")[2].rpartition("'")[0]
-    domain = address.rpartition("@")[2].lower()
-    return domain if DOMAIN.match(domain) else ""
-
-
-def _add_to_tables(message: Message) -> str:
-    domain = _author_domain(message)
-    if not domain:
-        return ""
-    name = f"<selector>._domainkey.{domain}"
-    return (
-        f"SigningTable (refile:): `*@{domain} {name}`; KeyTable: `{name}"
-        f" {domain}:<selector>:/etc/dkimkeys/<selector>.private`; then {RELOAD}"
-    )
-
-
-def _add_domain(message: Message) -> str:
-    domain = _author_domain(message)
-    return f"Add {domain} to Domain in /etc/opendkim.conf; {CHECK}; {RESTART}" if domain else ""
-
-
-def _add_client(message: Message) -> str:
-    client = message.client or ""
-    address = client.rpartition("[")[2].rstrip("]")
-    if message.sasl_username is not None:
-        return (
-            "The client logged in, but Postfix did not tell OpenDKIM: milter_mail_macros in main.cf must contain"
-            " {auth_type}, as the default does: postconf -X milter_mail_macros; postfix reload"
-        )
-    if not client and message.origin == "pickup":
-        address = "127.0.0.1"
-    if not ADDRESS.match(address):
-        return ""
-    kept = "" if address in ("127.0.0.1", "::1") else "; keep 127.0.0.1 and ::1 in it"
-    return f"Add the line `{address}` to TrustedHosts, the file of InternalHosts in opendkim.conf{kept}; then {RELOAD}"
-
-
-def _let_it_be_seen(message: Message) -> str:
-    if message.origin != "pickup":
-        return ""
-    return (
-        "Local mail reaches OpenDKIM only with `non_smtpd_milters = $smtpd_milters` in main.cf (postfix reload). If"
-        " it is there, `LogWhy yes` in opendkim.conf tells why it was not signed."
-    )
 
 
 def _reach(message: Message) -> str:
@@ -267,10 +215,6 @@ def _test_key(message: Message) -> str:
 
 
 _MESSAGES: dict[tuple[str, str], Callable[[Message], str]] = {
-    ("unsigned", "no-signing-table-match"): _add_to_tables,
-    ("unsigned", "no-signing-domain"): _add_domain,
-    ("unsigned", "not-internal"): _add_client,
-    ("unsigned", "silent"): _let_it_be_seen,
     ("milter-error", "connect-refused"): _reach,
     ("milter-error", "connect-timeout"): _reach,
     ("milter-error", "socket-missing"): _reach,

@@ -13,6 +13,9 @@ from logscan.pipeline import Job, Options, Progress, Warn
 from logscan.query import Query
 from logscan.reports.document import Facts
 from logscan.reports.trace import Found, document
+from logscan.reports.why import setup_of
+
+NAMES = 10_000  # signing domains, selectors and senders' domains that are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,18 @@ class _Tracer:
         self.matches = 0
         self.found: list[tuple[tuple[int, int], Found]] = []
         self.gatherer = Gatherer()
+        self.signatures: dict[tuple[bytes, bytes], int] = {}  # (signing domain, selector)
+        self.senders: set[bytes] = set()  # domains of senders whose mail was signed
         self._case: Case | None = None
 
     def keep(self, legs: list[Leg], case: Case) -> None:
-        """The run has judged a message."""
+        """The run has judged a message. What was signed tells the names for mail that was not."""
         self._case = case
+        if case.outcome == "signed" and len(self.signatures) + len(self.senders) < NAMES:
+            self.senders.add(case.domain or b"")
+            for leg in legs:
+                for pair in leg.signatures or ():
+                    self.signatures[pair] = self.signatures.get(pair, 0) + 1
 
     def attach(self, job: Job) -> None:
         """Before the job reads: see every line, and every message that comes to its end."""
@@ -97,5 +107,6 @@ def run_trace(
         missing=job.plan.missing,
     )
     found = [pair[1] for pair in tracer.found]
-    doc = document(tracer.query.text, found, tracer.matches, run.state, run.known, facts)
+    setup = setup_of(tracer.signatures, tracer.senders, job.conf, nothing_signed=not run.known.ours)
+    doc = document(tracer.query.text, found, tracer.matches, run.state, run.known, facts, setup)
     return TraceResult(doc, job.status)

@@ -59,7 +59,7 @@ class Why:
         """Count a message that is outgoing or may be, and not signed. Other outcomes are left at one look."""
         if case.outcome != "unsigned" and not (case.outcome is None or case.endpoint):
             return
-        cause, example = _cause(case, legs)
+        cause, example = cause_of(case, legs)
         key = (_plain(case, known), cause)
         seen = self._seen.get(key)
         if seen is None:
@@ -119,8 +119,8 @@ def _plain(case: Case, known: Knowledge) -> Case:
     return case._replace(effect="", relayed=relayed, checked="", checked_reason=None)
 
 
-def _cause(case: Case, legs: list[Leg]) -> tuple[Cause, bytes]:
-    """What to change for a message, and an example for it."""
+def cause_of(case: Case, legs: list[Leg]) -> tuple[Cause, bytes]:
+    """What to change for a message that is outgoing and unsigned, and an example for it."""
     first = legs[0]
     reason = case.reason if case.outcome == "unsigned" and case.reason is not None else "silent"
     sender = sender_of(legs) or b""

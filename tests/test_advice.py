@@ -322,31 +322,6 @@ def message(outcome: str, reason: str, **fields: Any) -> Message:
     return Message(**(base | fields))
 
 
-def test_the_signing_table_line_is_for_the_from_that_opendkim_looked_up() -> None:
-    fix = explain_message(message("unsigned", "no-signing-table-match"))
-    assert "`*@example.net <selector>._domainkey.example.net`" in fix
-    assert "example.net:<selector>:/etc/dkimkeys/<selector>.private" in fix
-    detail = "no signing table match for 'News@Shop.Example.ORG'"
-    assert "`*@shop.example.org " in explain_message(message("unsigned", "no-signing-table-match", detail=detail))
-    assert "Add example.net to Domain" in explain_message(message("unsigned", "no-signing-domain"))
-    detail = "no signing domain match for 'shop.example.org'"
-    assert "Add shop.example.org" in explain_message(message("unsigned", "no-signing-domain", detail=detail))
-
-
-def test_a_strange_client_is_told_as_the_line_of_trusted_hosts() -> None:
-    fix = explain_message(message("unsigned", "not-internal"))
-    assert "`192.0.2.7` to TrustedHosts" in fix
-    assert "keep 127.0.0.1" in fix
-    assert "`2001:db8::7`" in explain_message(message("unsigned", "not-internal", client="unknown[2001:db8::7]"))
-    assert "`127.0.0.1`" in explain_message(message("unsigned", "not-internal", client=None, origin="pickup"))
-    assert "{auth_type}" in explain_message(message("unsigned", "not-internal", sasl_username="ann"))
-
-
-def test_local_mail_without_a_word_is_about_non_smtpd_milters() -> None:
-    assert "non_smtpd_milters" in explain_message(message("unsigned", "silent", origin="pickup", client=None))
-    assert "LogWhy yes" in explain_message(message("unsigned", "silent"))
-
-
 def test_a_milter_error_is_about_the_messages_own_milter_or_key() -> None:
     refused = message(
         "milter-error", "connect-refused", milter="inet:127.0.0.1:12301",

@@ -49,6 +49,12 @@ def test_our_client_that_opendkim_does_not_know_is_its_address() -> None:
     assert causes(log) == {("not-internal", b"10.0.0.20"): (2, [INNER.encode()])}
 
 
+def test_the_host_itself_is_a_client_too() -> None:
+    log = Log().mail(ONE, "+", sasl="app").pickup(TWO).named(TWO).words(TWO, "localhost [127.0.0.1] not internal", "not authenticated")
+    log.queued(TWO, "root@example.org").sent(TWO).removed(TWO)
+    assert causes(log) == {("not-internal", b"127.0.0.1"): (1, [b"localhost[127.0.0.1]"])}
+
+
 def test_a_login_that_opendkim_was_not_told_of_never_trusts_the_clients_address() -> None:
     log = Log().mail(ONE, "+", sasl="app").mail(TWO, "client.example.com [198.51.100.7] not internal", "not authenticated", client=STRANGER, sasl="bob")
     assert causes(log) == {("login-not-told", b""): (1, [b"bob"])}

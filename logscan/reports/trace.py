@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from logscan.advice import explain, explain_message
+from logscan.advice import Setup, change, explain, explain_message
 from logscan.correlate.gather import Line
 from logscan.correlate.state import (
     AGED,
@@ -33,6 +33,7 @@ from logscan.model import SEVERITIES, Fault
 from logscan.remedies import advise
 from logscan.render.message import fault_dict, iso, message_dict
 from logscan.reports.document import Facts, input_dict, window_dict
+from logscan.why import cause_of
 
 SCHEMA = "logscan.trace/1"
 FAULTS = 5  # of a message, beside those that the engine tied to it
@@ -62,20 +63,26 @@ class Found:
 
 
 def document(
-    asked: str, found: Iterable[Found], matches: int, state: State, known: Knowledge, facts: Facts
+    asked: str,
+    found: Iterable[Found],
+    matches: int,
+    state: State,
+    known: Knowledge,
+    facts: Facts,
+    setup: Setup,
 ) -> dict[str, Any]:
-    """The trace. found: oldest first. matches: how many there are in all."""
+    """The trace. found: oldest first. matches: how many there are in all. setup: for the lines to change."""
     return {
         "schema": SCHEMA,
         "query": asked,
         "window": window_dict(facts),
         "input": input_dict(state, facts),
         "matches": matches,
-        "messages": [_message(one, state, known, facts) for one in found],
+        "messages": [_message(one, state, known, facts, setup) for one in found],
     }
 
 
-def _message(found: Found, state: State, known: Knowledge, facts: Facts) -> dict[str, Any]:
+def _message(found: Found, state: State, known: Knowledge, facts: Facts, setup: Setup) -> dict[str, Any]:
     """The contract's message, and beside it legs, steps, faults, what it means and what to do."""
     zone, legs = facts.zone, found.legs
     if found.case is None:
@@ -92,6 +99,8 @@ def _message(found: Found, state: State, known: Knowledge, facts: Facts) -> dict
     else:
         meaning = explain(message.direction, message.outcome, message.reason)[0]
         fix = explain_message(message)
+        if message.outcome == "unsigned":
+            meaning, fix = _line(found.case, legs, setup)
         faults = _faults(legs, verdict, state)
     return {
         **fields,
@@ -102,6 +111,14 @@ def _message(found: Found, state: State, known: Knowledge, facts: Facts) -> dict
         "steps_left_out": found.left_out,
         "faults": [fault_dict(fault, zone) for fault in faults],
     }
+
+
+def _line(case: Case, legs: list[Leg], setup: Setup) -> tuple[str, str]:
+    """What the report's `why` says, for this message alone."""
+    cause, _ = cause_of(case, legs)
+    told = change(cause.kind, [text(cause.subject)], setup)
+    line = f"{told.file}: `{told.lines[0]}`. " if told.lines[0] else ""
+    return told.meaning, f"{line}{told.fix}"
 
 
 def _leg(leg: Leg, legs: list[Leg], facts: Facts) -> dict[str, Any]:
