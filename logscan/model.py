@@ -93,7 +93,10 @@ class Fault:
 
 @dataclass(slots=True)
 class SourceInfo:
-    """What was read from one input: filled while it is read, shown as `input.sources`."""
+    """What was read from one input: filled while it is read, shown as `input.sources`.
+
+    split: who reads the blocks splits them into lines anyway, and counts them.
+    """
 
     name: str
     lines: int = 0
@@ -102,3 +105,4 @@ class SourceInfo:
     last: int | None = None
     cut_lines: int = 0
     ends_early: str | None = None
+    split: bool = False

@@ -95,8 +95,8 @@ class Run:
             hour = self._hours[quarter] = at - local.minute * 60 - local.second
         return hour
 
-    def feed(self, blocks: Iterator[bytes], clock: Clock) -> Feed:
-        """Read blocks of whole lines to their end."""
+    def feed(self, blocks: Iterator[bytes], clock: Clock, info: SourceInfo | None = None) -> Feed:
+        """Read blocks of whole lines to their end. info: their lines are counted into it."""
         feed = Feed(self.state, clock, self.writers)
         self.feeds.append(feed)
         state = self.state
@@ -104,7 +104,9 @@ class Run:
         now, state.now = state.now, -1
         with no_collector():
             for block in blocks:
-                feed.block(block)
+                lines = feed.block(block)
+                if info is not None:
+                    info.lines += lines
         if feed.first is None:
             state.now = now
         return feed
@@ -113,7 +115,8 @@ class Run:
         self, blocks: Iterator[bytes], reference: int, info: SourceInfo, year_hint: int | None = None
     ) -> Feed:
         """Feed one source. reference, year_hint: as for a Clock."""
-        feed = self.feed(blocks, Clock(self.zone, reference, year_hint))
+        info.split = True
+        feed = self.feed(blocks, Clock(self.zone, reference, year_hint), info)
         info.first, info.last = feed.first, feed.last
         return feed
 

@@ -164,12 +164,13 @@ class Cutter:
             self.rest = chunk[cut:]
             if len(block) > LONGEST_LINE:
                 block = _shortened(block, info)
-            info.lines += block.count(b"\n")
+            if not info.split:
+                info.lines += block.count(b"\n")
         else:
             self.rest += chunk
         if len(self.rest) > LONGEST_LINE:
             info.cut_lines += 1
-            info.lines += 1
+            info.lines += not info.split
             block += self.rest[:LONGEST_LINE] + b"\n"
             self.rest = b""
             self._skipping = True
@@ -180,7 +181,7 @@ class Cutter:
         self._skipping = False
         if not self.rest:
             return b""
-        self._info.lines += 1
+        self._info.lines += not self._info.split
         block, self.rest = self.rest + b"\n", b""
         return block
 
