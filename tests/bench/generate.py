@@ -39,7 +39,7 @@ signatures, by_domain, by_signature, by_reason and by_hour, and adds:
 - ``not_mail``: queue IDs that never became mail (clients that vanished, address probes);
 - ``refused_without_queue_id``: what a tempfail outage refused before a queue ID existed: ``sessions`` with a refused
   CONNECT, which are no mail, and the ``mail_commands`` refused in them or later, which are messages;
-- ``rejects``, ``incidents``, ``legs``, ``lines``.
+- ``rejects``, ``incidents``, ``legs``, ``lines``, ``last`` (the instant of the last line, epoch seconds).
 
 ``by_hour`` has the hours with outgoing mail only. --messages writes the truth about each message as a line of JSON:
 [host, queue ID of the first leg, time, direction, outcome, reason, effect].
@@ -769,7 +769,8 @@ class Generator:
         sender, rcpts = f"{user}@{domain}", self.recipients(remote=rand() < 0.7)
         mid = self.message_id(host.fqdn)
         key = key_of("example.org" if domain == host.fqdn else domain)
-        opened, first_qid = at, ""
+        # OpenDKIM reads From before it looks for a key, so such mail meets no key fault.
+        opened, first_qid, bad_from = at, "", rand() < 0.01
         while True:
             qid, inode = host.open_id(at)
             first_qid = first_qid or qid
@@ -780,21 +781,20 @@ class Generator:
                 add((at + 1_000, f"{cleaner[3]}warning: connect to Milter service {host.milter}: {host.refusal}"))
             add((at + 2_000, f"{cleaner[3]}{qid}: message-id={mid}"))
             host.cleanup.give(cleaner, at + 40_000)
-            if not (bad == "key" and start <= at + 30_000 < end and key == key_of(broken)):
+            if bad_from or not (bad == "key" and start <= at + 30_000 < end and key == key_of(broken)):
                 break
             self.key_fault(host, qid, at + 30_000, broken)
             add((at + 32_000, f"{cleaner[3]}{qid}: milter-reject: END-OF-MESSAGE from localhost[127.0.0.1]: 4.7.1 Service"
                               f" unavailable - try again later; from=<{sender}> to=<{rcpts[0][0]}>"))  # fmt: skip
             host.close_id(inode, at + 32_000)
             at += 60 * SECOND + int(rand() * SECOND)
-        draw = rand()
         if down:
             outcome, reason = "milter-error", host.refusal_reason
         elif bad != "key" and at < start <= at + 30_000:
             add((at + 29_000, f"{cleaner[3]}warning: milter {host.milter}: can't read SMFIC_BODYEOB reply packet header:"
                               " Application error"))  # fmt: skip
             outcome, reason = "milter-error", "connection-lost"
-        elif draw < 0.01:
+        elif bad_from:
             add((at + 30_000, f"{host.opendkim}{qid}: can't parse From: header value 'cron daemon'"))
             outcome, reason = "unsigned", "bad-from"
         else:
@@ -972,6 +972,7 @@ class Generator:
         hours = sorted({hour for hour, _ in self.by_hour})
         return {
             "lines": self.written,
+            "last": self.stamp_second,
             "totals": {
                 "outbound": {"messages": sum(out.values()), **{name: out[name] for name in outcomes}},
                 "inbound": {

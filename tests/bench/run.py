@@ -1,7 +1,7 @@
 """Time logscan and what administrators use beside it on the same logs, in turn, on this machine.
 
     python tests/bench/run.py                     # a made log of a million lines, five rounds
-    python tests/bench/run.py --lines 5000000 --runs 7 --write
+    python tests/bench/run.py --lines 5000000 --runs 7 --growth --write
     python tests/bench/run.py --log maillog --only logscan,pflogsumm
 
 Every round runs every command once (A B C, A B C, ...), so that a busy moment of the machine falls on all
@@ -10,7 +10,9 @@ and of the children it waited for (wait4). Peak memory of several processes is t
 never less than what this runner itself has, which shows as "under".
 
 A tool that is not installed is a line in the table. The tools do not do the same work: wc and rg are what
-reading the bytes costs, lnav indexes, pflogsumm and logwatch make a report of Postfix alone.
+reading the bytes costs, lnav indexes, pflogsumm and logwatch's script make a report of Postfix alone.
+
+--growth adds a table of how time and memory grow with the log, and what the report of its last hour takes.
 """
 
 from __future__ import annotations
@@ -36,14 +38,17 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 RESULTS = HERE / "RESULTS.md"
 NEEDLE = "DKIM-Signature field added"
+# The script that reads the lines; logwatch itself chooses files by their age and filters them first.
+LOGWATCH = [Path(folder) / "logwatch/scripts/services/postfix" for folder in ("/usr/share", "/usr/local/share")]
+GROWTH = "100000,1000000,10000000"
 
 
 @dataclass(slots=True)
 class Tool:
     """One command line of the table.
 
-    run: a shell command with LOG for the file's name (logwatch: its directory). shown: as the table says it.
-    problem: why it cannot run, or "". times, cpu: seconds per round; peak: bytes, the highest of all rounds.
+    run: a shell command with LOG for the file's name. shown: as the table says it. problem: why it cannot
+    run, or "". times, cpu: seconds per round; peak: bytes, the highest of all rounds.
     """
 
     name: str
@@ -73,38 +78,55 @@ def output_of(command: str) -> str:
     return lines[0].strip() if lines and not done.returncode else ""
 
 
-def tools(packed: bool) -> Iterator[Tool]:
-    """The command lines for a plain log, or for one packed with gzip."""
+def problem_of(name: str) -> str:
+    return "" if shutil.which(name) else "not installed"
+
+
+def logscan_tools() -> Iterator[Tool]:
+    """logscan itself, with one process and with two."""
     logscan = logscan_command()
     usage = ""
     if logscan:
-        command = f"{logscan} report --help"
-        shown = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=ROOT)
+        shown = subprocess.run(f"{logscan} report --help", shell=True, capture_output=True, text=True, cwd=ROOT)
         usage = shown.stdout + shown.stderr
     missing = "" if "--format" in usage else "not installed"
-    command = "report LOG --format json"
-    yield Tool("logscan, one process", f"logscan {command}", f"{logscan} {command}", missing)
+    for name, flags in (("logscan, one process", "--jobs 1"), ("logscan, two processes", "--jobs 2")):
+        command = f"report LOG --format json {flags}"
+        yield Tool(name, f"logscan {command}", f"{logscan} {command}", missing or one_process(logscan, flags))
+
+
+def one_process(logscan: str | None, flags: str) -> str:
+    """A version that reads with one process whatever is asked says so."""
+    done = subprocess.run(
+        f"{logscan} report examples/ --format json {flags}", shell=True, capture_output=True, text=True, cwd=ROOT
+    )
+    return "this version uses one process" if "reads with one process" in done.stderr else ""
+
+
+def tools(packed: bool, dated: bool) -> Iterator[Tool]:
+    """The command lines for a plain log, or for one packed with gzip. dated: its stamps are RFC 3339's."""
+    yield from logscan_tools()
+    script = next((path for path in LOGWATCH if path.exists()), None)
+    logwatch = f"perl {script}"
+    unread = "reads no RFC 3339 stamps" if dated else ""
+    lnav = "lnav -n -c ';SELECT count(*) FROM syslog_log' LOG"
     peers = [
-        ("pflogsumm", "pflogsumm LOG", "gzip -dc LOG | pflogsumm"),
-        ("logwatch", "logwatch --service postfix --range all --logdir DIR --output stdout --format text", ""),
-        ("lnav", "lnav -n -c ';SELECT count(*) FROM syslog_log' LOG", None),
-        ("rg", f"rg -c '{NEEDLE}' LOG", f"rg -z -c '{NEEDLE}' LOG"),
-        ("wc", "wc -l LOG", "gzip -dc LOG | wc -l"),
+        ("pflogsumm", problem_of("pflogsumm"), "pflogsumm LOG", "gzip -dc LOG | pflogsumm"),
+        ("logwatch", unread if script else "not installed", f"{logwatch} LOG", f"gzip -dc LOG | {logwatch}"),
+        ("lnav", problem_of("lnav"), lnav, lnav),
+        ("rg", problem_of("rg"), f"rg -c '{NEEDLE}' LOG", f"rg -z -c '{NEEDLE}' LOG"),
+        ("wc", problem_of("wc"), "wc -l LOG", "gzip -dc LOG | wc -l"),
     ]
-    for name, plain, gz in peers:
-        command = plain if not packed or gz is None else gz
-        problem = "" if shutil.which(name) else "not installed"
-        if not command:
-            # logwatch reads packed files only as archives of a month that it chooses by their dates.
-            command, problem = plain, problem or "does not read one packed file by name"
+    for name, problem, plain, gz in peers:
+        command = gz if packed else plain
         yield Tool(name, command, command, problem)
 
 
-def measure(tool: Tool, log: Path, logdir: Path) -> None:
+def measure(tool: Tool, log: Path, home: Path) -> None:
     """Run the command once and add what it took. A failure is written down as the tool's problem."""
     # The shell becomes the command where there is no pipe, and adds nothing.
     command = tool.run if "|" in tool.run else f"exec {tool.run}"
-    command = command.replace("LOG", shlex.quote(str(log))).replace("DIR", shlex.quote(str(logdir)))
+    command = command.replace("LOG", shlex.quote(str(log)))
     begin = time.perf_counter()
     process = subprocess.Popen(
         ["/bin/sh", "-c", command],
@@ -112,6 +134,7 @@ def measure(tool: Tool, log: Path, logdir: Path) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd=ROOT,
+        env={**os.environ, "HOME": str(home)},  # lnav keeps notes in it
     )
     _, status, usage = os.wait4(process.pid, 0)
     elapsed = time.perf_counter() - begin
@@ -124,43 +147,78 @@ def measure(tool: Tool, log: Path, logdir: Path) -> None:
     tool.peak = max(tool.peak, usage.ru_maxrss * 1024)
 
 
-def race(log: Path, packed: bool, lines: int, runs: int, only: set[str], scratch: Path) -> str:
-    """All rounds on one log: returns the table as markdown."""
-    entrants = [tool for tool in tools(packed) if not only or tool.name.split(",")[0] in only]
-    logdir = scratch / f"logwatch-{log.name}"
-    logdir.mkdir(exist_ok=True)
-    link = logdir / "mail.log"
-    if not link.exists():
-        link.symlink_to(log.resolve())
-    with log.open("rb") as stream:  # into the page cache, so that the first command is not the one that pays
+def warm(log: Path) -> None:
+    """Read it into the page cache, so that the first command is not the one that pays."""
+    with log.open("rb") as stream:
         while stream.read(1 << 22):
             pass
-    floor = Tool("nothing", "true", "true")
-    measure(floor, log, logdir)
+
+
+def rounds(entrants: list[Tool], log: Path, runs: int, home: Path) -> None:
+    """Every command once, and again."""
+    warm(log)
     for _ in range(runs):
         for tool in entrants:
             if not tool.problem:
-                measure(tool, log, logdir)
+                measure(tool, log, home)
+
+
+def ratio(ours: list[float], base: list[float]) -> str:
+    """Ratios within a round, then their median: what slowed the whole round cancels out."""
+    return f"{statistics.median(map(float.__truediv__, ours, base)):.2f}" if base else ""
+
+
+def race(log: Path, packed: bool, dated: bool, lines: int, runs: int, only: set[str], scratch: Path) -> str:
+    """All rounds on one log: returns the table as markdown."""
+    entrants = [tool for tool in tools(packed, dated) if not only or tool.name.split(",")[0] in only]
+    floor = Tool("nothing", "true", "true")
+    measure(floor, log, scratch)
+    rounds(entrants, log, runs, scratch)
     rows = [
-        "| tool | command | time | CPU | peak memory | lines per second | time, logscan = 1 |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+        "| tool | command | time | CPU | peak memory | lines per second | time, logscan = 1 | CPU, logscan = 1 |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    base = entrants[0].times if entrants and entrants[0].name.startswith("logscan") else []
+    first = entrants[0] if entrants and entrants[0].name.startswith("logscan") else floor
+    times, cpu = (first.times, first.cpu) if first is not floor else ([], [])
     for tool in entrants:
         shown = tool.shown.replace("|", "\\|")
         if tool.problem or not tool.times:
-            rows.append(f"| {tool.name} | `{shown}` | {tool.problem or 'not run'} | | | | |")
+            rows.append(f"| {tool.name} | `{shown}` | {tool.problem or 'not run'} | | | | | |")
             continue
         seconds, spread = statistics.median(tool.times), max(tool.times) - min(tool.times)
-        # Ratios within a round, then their median: what slowed the whole round cancels out.
-        ratio = f"{statistics.median(map(float.__truediv__, tool.times, base)):.2f}" if base else ""
         under = "under " if tool.peak <= floor.peak + 1_000_000 else ""
         rows.append(
             f"| {tool.name} | `{shown}` | {seconds:.2f} s ± {spread / 2:.2f} |"
             f" {statistics.median(tool.cpu):.2f} s | {under}{tool.peak / 1e6:.0f} MB |"
-            f" {lines / seconds:,.0f} | {ratio} |"
+            f" {lines / seconds:,.0f} | {ratio(tool.times, times)} | {ratio(tool.cpu, cpu)} |"
         )
     return "\n".join(rows)
+
+
+def growth(sizes: list[int], seed: int, form: str, runs: int, scratch: Path) -> Iterator[str]:
+    """Rows of a table: logscan on made logs of these many lines, whole and of the last hour."""
+    yield (
+        "| lines | size | time | CPU | peak memory | lines per second | last hour: time | peak memory |\n"
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    )
+    for lines in sizes:
+        log, truth = make_log(scratch, lines, seed, form)
+        logscan = logscan_command()
+        whole = Tool("whole", "", f"{logscan} report LOG --format json --timezone UTC")
+        since = f"--since @{truth['last'] - 3599}"
+        hour = Tool("hour", "", f"{logscan} report LOG --format json --timezone UTC {since}")
+        rounds([whole, hour], log, runs, scratch)
+        problem = whole.problem or hour.problem
+        if problem:
+            yield f"| {lines:,} | | {problem} | | | | | |"
+        else:
+            seconds = statistics.median(whole.times)
+            yield (
+                f"| {lines:,} | {log.stat().st_size / 1e6:.0f} MB | {seconds:.2f} s | {statistics.median(whole.cpu):.2f} s |"
+                f" {whole.peak / 1e6:.0f} MB | {lines / seconds:,.0f} | {statistics.median(hour.times):.2f} s |"
+                f" {hour.peak / 1e6:.0f} MB |"
+            )
+        log.unlink()
 
 
 def machine() -> str:
@@ -187,6 +245,8 @@ def versions() -> list[str]:
         ("Python", platform.python_version()),
         ("logscan", output_of(f"{logscan} --version") if logscan else ""),
     ]
+    isal = f"{shlex.quote(sys.executable)} -c 'import isal; print(isal.__version__)'"
+    found.append(("isal", output_of(isal)))
     for name in ("pflogsumm", "logwatch", "lnav", "rg", "wc"):
         found.append((name, output_of(f"{name} --version") if shutil.which(name) else ""))
     return [f"- {name}: {text or 'not installed'}" for name, text in found]
@@ -218,10 +278,12 @@ def differences(log: Path, truth: dict[str, Any]) -> str:
 
 def make_log(scratch: Path, lines: int, seed: int, form: str) -> tuple[Path, dict[str, Any]]:
     # Another process makes it: the peak memory of ours is the least that wait4 can report for a child.
-    log, truth = scratch / f"{form}.log", scratch / f"{form}.json"
+    log, summary = scratch / f"{form}.log", scratch / f"{form}.json"
     command = [sys.executable, str(HERE / "generate.py"), "--lines", str(lines), "--seed", str(seed)]
-    subprocess.run([*command, "--form", form, "--output", str(log), "--truth", str(truth)], check=True)
-    return log, json.loads(truth.read_text(encoding="utf-8"))
+    subprocess.run([*command, "--form", form, "--output", str(log), "--truth", str(summary)], check=True)
+    truth = json.loads(summary.read_text(encoding="utf-8"))
+    os.utime(log, (truth["last"], truth["last"]))  # the year of its stamps
+    return log, truth
 
 
 def pack(log: Path, scratch: Path) -> Path:
@@ -242,7 +304,7 @@ def report(args: argparse.Namespace, scratch: Path) -> Iterator[str]:
     yield "\n".join(versions()) + "\n"
     yield (
         f"{args.runs} runs of each command, in turn. Time and CPU are medians (± half the spread), peak"
-        " memory is the highest of one process, the last column the median of the ratios within a round.\n"
+        " memory is the highest of one process, the last columns the medians of the ratios within a round.\n"
     )
     for log, truth in logs:
         with log.open("rb") as stream:
@@ -251,13 +313,24 @@ def report(args: argparse.Namespace, scratch: Path) -> Iterator[str]:
         yield f"## {log.name}: {lines:,} lines, {size / 1e6:.0f} MB\n"
         if truth is not None:
             yield f"Made by `generate.py --lines {args.lines} --seed {args.seed} --form {log.stem}`.\n"
-        yield race(log, False, lines, args.runs, only, scratch) + "\n"
+        with log.open("rb") as stream:
+            dated = stream.read(1).isdigit()
+        yield race(log, False, dated, lines, args.runs, only, scratch) + "\n"
         if truth is not None and logscan_command():
             yield differences(log, truth) + "\n"
         if not args.plain_only:
             packed = pack(log, scratch)
             yield f"## {packed.name}: {packed.stat().st_size / 1e6:.0f} MB\n"
-            yield race(packed, True, lines, args.runs, only, scratch) + "\n"
+            yield race(packed, True, dated, lines, args.runs, only, scratch) + "\n"
+    if args.growth:
+        yield "## How it grows\n"
+        yield (
+            f"`logscan report LOG --format json` on logs made by `generate.py --seed {args.seed} --form {args.form[0]}`,"
+            f" whole and `--since` an hour before their end; medians of {args.runs} runs.\n"
+        )
+        sizes = [int(size) for size in args.growth.split(",")]
+        yield from growth(sizes, args.seed, args.form[0], args.runs, scratch)
+        yield ""
 
 
 def main() -> int:
@@ -269,6 +342,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--only", help="comma-separated names: logscan,pflogsumm,logwatch,lnav,rg,wc")
     parser.add_argument("--plain-only", action="store_true", help="leave out the packed log")
+    parser.add_argument("--growth", nargs="?", const=GROWTH, help=f"also at these many lines ({GROWTH})")
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name} too")
     args = parser.parse_args()
     args.form = args.form or ["traditional"]
