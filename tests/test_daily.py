@@ -148,6 +148,12 @@ def long_doc() -> dict[str, Any]:
     return doc
 
 
+def test_the_first_line_keeps_the_fraction_where_it_can() -> None:
+    doc = long_doc()
+    doc["totals"]["outbound"] |= {"unsigned": 204, "milter_error": 7, "undecided": 0}
+    assert text.mail(doc).splitlines()[0] == "mail-gateway-01 2026-11-23: 204 unsigned, 7 milter errors, 98.9 % signed"
+
+
 @pytest.mark.parametrize("host", ["x" * 300, "\u202e" * 60, "a b\tc", "caf\u00e9" * 20, ""])
 def test_the_first_line_is_one_line_of_ascii_whatever_the_hosts_name(host: str) -> None:
     doc = long_doc()

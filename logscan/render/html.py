@@ -70,6 +70,10 @@ th, td, svg { border-bottom-color: #343942; }
 .milter-error { fill: #f0616f; background: #f0616f; }
 .undecided { fill: #7f8696; background: #7f8696; }
 }
+@media (max-width: 30rem) {
+table { font-size: .82rem; }
+th, td { padding-right: .6rem; }
+}
 @media print { .table { overflow: visible; } .fault, figure { break-inside: avoid; } }
 """.strip()
 
@@ -121,7 +125,7 @@ def _section(section: Section) -> list[str]:
     out = [f'<section id="{html_text(section.key)}">', f"<h2>{html_text(section.title)}</h2>"]
     for part in section.body:
         if isinstance(part, str):
-            out.append(f"<p>{html_text(part)}</p>")
+            out.append(f"<p>{_prose(part)}</p>")
         elif isinstance(part, Table):
             out += _table(part)
         else:
@@ -134,16 +138,18 @@ def _entry(entry: Entry) -> list[str]:
     out.append(f"<p>{_word(entry.severity)} <strong>{html_text(entry.head)}</strong></p>")
     out.append(f'<p class="quiet">{html_text(entry.facts)}</p>')
     for name, text in entry.notes:
-        out.append(f"<p>{f'<strong>{html_text(name)}:</strong> ' if name else ''}{_prose(text)}</p>")
+        out.append(f"<p>{_prose(f'{name}: {text}' if name else text)}</p>")
     out += [f"<pre>{html_text(quote)}</pre>" for quote in entry.quotes]
     return [*out, "</div>"]
 
 
 def _prose(text: str) -> str:
-    """A sentence: what stands in backquotes is code; dates, and numbers with their percent sign, stay whole."""
+    """A sentence: what stands in backquotes is code; dates, options, and numbers with their percent sign stay
+    whole."""
     # After escaping there is no tag in it, so that a pair can enclose none.
     made = re.sub("`([^`]+)`", r"<code>\1</code>", html_text(text)).replace(" %", "&nbsp;%")
-    return re.sub(r"\b\d{4}-\d\d-\d\d\b", r'<span class="whole">\g<0></span>', made)
+    made = re.sub(r"\b\d{4}-\d\d-\d\d\b|(?<= )--?\w[\w-]*", r'<span class="whole">\g<0></span>', made)
+    return re.sub(r"\A(Fix|Seen):", r"<strong>\1:</strong>", made)
 
 
 def _table(table: Table) -> list[str]:

@@ -140,8 +140,10 @@ def subject(doc: Doc, width: int = 78) -> str:
     """The verdict as the subject of a mail: at most so many characters, what matters least left out first."""
     host, said = _hosts(doc), _said(doc)
     label = short(host.partition(".")[0], 20)
+    brief = [re.sub(r" % of [\d,]+ signed", " % signed", part) for part in said]
     # The worst is said first, so the end gives way.
-    tries = [(host, said), *((label, said[:number]) for number in range(len(said), 0, -1))]
+    tries = [(host, said), (host, brief), (label, said), (label, brief)]
+    tries += [(label, said[:number]) for number in range(len(said) - 1, 0, -1)]
     lines = [_one_line(name, doc, parts) for name, parts in tries]
     return next((line for line in lines if len(line) <= width), short(lines[-1], width))
 
