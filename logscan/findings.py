@@ -39,7 +39,7 @@ from logscan.correlate.state import (
 from logscan.correlate.state import (
     DNS as DNS_FAILED,
 )
-from logscan.parse.postfix import active_sender, client_fields, is_loopback, is_private, pickup_sender
+from logscan.parse.postfix import active_sender, client_fields, is_loopback, is_private, pickup_sender, relay_of
 
 SUBMISSION: Final = frozenset({b"submission", b"submissions", b"smtps"})
 LOCAL_DAEMONS: Final = frozenset({b"local", b"virtual", b"lmtp", b"pipe"})
@@ -196,18 +196,18 @@ def _ordinary(leg: Leg) -> Case | None:
 
 
 def _verified(leg: Leg) -> Case | None:
-    """Mail that came in and was delivered here, when OpenDKIM found it good or without a signature."""
-    words = leg.words
-    if words is None or leg.failure is not None or leg.proxy is not None or leg.kind != SMTPD:
+    """Mail that came in and was delivered here, unless its signature was bad or OpenDKIM in trouble."""
+    if leg.failure is not None or leg.proxy is not None or leg.kind != SMTPD:
         return None
     said = 0
-    for word in words:
-        said |= word.bits
-    if not said & (OK | NONE) or said & ~(OK | NONE | EXTERNAL) or _submitted(leg, leg.opened, leg.service):
+    if leg.words is not None:
+        for word in leg.words:
+            said |= word.bits
+    if said & ~(OK | NONE | EXTERNAL | REASON) or _submitted(leg, leg.opened, leg.service):
         return None
     if leg.active is None or leg.active[:7] == b"from=<>":
         return None
-    checked = "pass" if said & OK else "none"
+    checked = "pass" if said & OK else "none" if said & NONE else "unchecked"
     return case_of(leg.space.host.name, None, "inbound", "sent", None, None, -1, b"", checked)
 
 
@@ -408,12 +408,12 @@ def _deliveries(legs: list[Leg]) -> tuple[bool, tuple[bytes, ...]]:
     relayed: list[bytes] = []
     other = False
     for leg in legs:
-        for recipient, (daemon, relay, _, linked) in (leg.deliveries or {}).items():
+        for recipient, (daemon, route, _, linked) in (leg.deliveries or {}).items():
             if linked or not recipient:
                 continue
             if daemon in LOCAL_DAEMONS:
                 local = True
-            elif daemon == b"smtpd" or (daemon == b"smtp" and not is_loopback(relay)):
+            elif daemon == b"smtpd" or (daemon == b"smtp" and not is_loopback(relay_of(route))):
                 domain = recipient.rpartition(b"@")[2].lower()
                 if domain not in relayed and len(relayed) < MAX_DOMAINS:
                     relayed.append(domain)

@@ -20,7 +20,7 @@ from logscan.message_fields import build_message
 from logscan.model import Fault, Window
 from logscan.news import FaultNews, MessageNews, News, Phase, Standing
 from logscan.parse.header import parse
-from logscan.parse.postfix import is_local_relay
+from logscan.parse.postfix import is_local_relay, relay_of
 from logscan.parse.stamps import Clock
 from logscan.remedies import advise
 from logscan.reports.document import signed_fraction
@@ -468,7 +468,8 @@ def _retried(by_id: Iterable[Leg], waiting: Iterable[Iterable[Leg]]) -> Iterator
 def _leaves(legs: list[Leg]) -> bool:
     """Some copy of it was tried to a server outside, so no filter here comes between any more."""
     for leg in legs:
-        for daemon, relay, _, linked in (leg.deliveries or {}).values():
+        for daemon, route, _, linked in (leg.deliveries or {}).values():
+            relay = relay_of(route)
             if daemon == b"smtp" and not linked and relay != b"none":
                 return not is_local_relay(relay, leg.space.host.name)
     return False

@@ -42,6 +42,7 @@ from logscan.parse.postfix import (
     SIGNATURE_HEADER,
     is_local_client,
     is_local_relay,
+    relay_of,
 )
 from logscan.parse.postfix_lines import LINES
 
@@ -480,32 +481,30 @@ def _delivery(state: State, origin: Origin, queue_id: bytes, rest: bytes, payloa
             return
     # Cut by partition, at the first blank: it is the quickest of all ways to look for something in bytes.
     to, _, tail = rest.partition(b" ")
-    relay, _, tail = tail.partition(b",")
-    _, found, told = tail.partition(b", status=")
-    if not found or relay[:6] != b"relay=" or to[-2:] != b">," or to[4] == QUOTE:
+    route, found, told = tail.partition(b", status=")
+    if not found or route[:6] != b"relay=" or to[-2:] != b">," or to[4] == QUOTE:
         # An alias (`orig_to=`) or an odd address, which is quoted as a whole: the whole form is compared.
         match = DELIVERY.match(rest) or DELIVERY_INTERNAL.match(rest)
         if match is None:
             state.not_understood["postfix"] += 1
             return
-        recipient, relay, status = match[1], match[2], match[3]
+        recipient, route, status = match[1], match[2], match[3]
         told = rest[match.end() :]
     else:
         recipient = to[4:-2]
-        relay = relay[6:]
         status, _, told = told.partition(b" ")
     leg.last = state.now
     linked = False
     if status == b"sent":
         if told.partition(b"ed as ")[1]:
-            linked = _follow(origin, leg, relay, told)
+            linked = _follow(origin, leg, relay_of(route), told)
     elif status[:7] == b"deliver" or status[:7] == b"undeliv":
         end_leg(state, leg, PROBE)
         return
     if leg.deliveries is None:
-        leg.deliveries = {recipient: (origin.daemon, relay, status, linked)}
+        leg.deliveries = {recipient: (origin.daemon, route, status, linked)}
     else:
-        _note(leg, recipient, (origin.daemon, relay, status, linked))
+        _note(leg, recipient, (origin.daemon, route, status, linked))
 
 
 def _note(leg: Leg, recipient: bytes, word: Delivery) -> None:

@@ -63,8 +63,8 @@ class Refusal(NamedTuple):
     recipient: bytes | None
 
 
-# The last word on one recipient: (daemon, relay, status, linked). linked: it only went to the next leg of the same
-# message. A plain tuple, since there is one for every recipient of every mail.
+# The last word on one recipient: (daemon, route, status, linked). route: as `relay_of` reads it. linked: it only
+# went to the next leg of the same message. A plain tuple, since there is one for every recipient of every mail.
 Delivery = tuple[bytes, bytes, bytes, bool]
 
 

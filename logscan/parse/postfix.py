@@ -75,6 +75,11 @@ def is_local_client(opened: bytes, host: bytes) -> bool:
     return opened.startswith(b"client=") and is_private(opened[7:], host)
 
 
+def relay_of(route: bytes) -> bytes:
+    """The relay of `relay=<name>[<address>]:<port>, delay=…`, as far as a delivery was read; or of itself alone."""
+    return route.partition(b",")[0].removeprefix(b"relay=")
+
+
 @lru_cache(4096)  # a log has few relays and asks for each of them at every delivery
 def is_local_relay(relay: bytes, host: bytes) -> bool:
     """True when a delivery went to this host, loopback, a private address or a local socket: perhaps a filter."""
