@@ -127,7 +127,7 @@ def _slow(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
         return
     shape = match.shape
     if shape.kind == "restart":
-        host.run.down = True  # AutoRestart says itself that the child is gone
+        life.ended(state, host)  # AutoRestart says itself that the child is gone
     if shape.name.startswith("started"):
         life.started(state, host, line)
     elif shape.name == "terminating":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from logscan.correlate import daemon, gaps, postfix
+from logscan.correlate import daemon, gaps, postfix, units
 from logscan.correlate.state import Host, Origin, State
 from logscan.correlate.transit import advance
 from logscan.parse.header import Header, guess_daemon, parse, repeated_bsd, unrepeat
@@ -185,6 +185,10 @@ class Writers:
         return origin
 
 
+# The log's own programs, and the system's.
+OTHERS = {**gaps.HANDLERS, **units.HANDLERS}
+
+
 def make_origin(state: State, host: Host, program: bytes, pid: bytes, payload: bytes) -> Origin:
     """Find out who a writer is by its name."""
     parts = program.split(b"/")
@@ -200,8 +204,8 @@ def make_origin(state: State, host: Host, program: bytes, pid: bytes, payload: b
     elif program.startswith(b"postfix") and guess_daemon(payload) is not None:
         # RFC 5424 cut the name at the slash: every line has to be guessed by its shape.
         return Origin(host, program, pid, b"", state.space(host, program), guessed)
-    elif program in gaps.HANDLERS:
-        return Origin(host, program, pid, program, None, gaps.HANDLERS[program])
+    elif program in OTHERS:
+        return Origin(host, program, pid, program, None, OTHERS[program])
     return Origin(host, program, pid, name, None, foreign)
 
 

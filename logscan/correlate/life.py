@@ -107,6 +107,8 @@ def _again(state: State, host: Host, last: Said, shape: Shape, subject: bytes, s
         return True
     if shape.name == "start-opensocket" and kind == "socket":
         return True
+    if shape.name == "child-signal" and kind == shape.fault and last.shape.name.startswith(("unit-", "kernel-")):
+        return True
     return shape.name in _LOOP and last.shape.name in _LOOP
 
 
@@ -131,7 +133,9 @@ def started(state: State, host: Host, line: bytes) -> None:
     before = host.run
     runs_on(state, host)
     # If Postfix lost it, now or at an open session's next mail, it died; if not, this may be a second OpenDKIM.
-    unclean = before.seen and not before.down
+    said = host.said
+    told = said is not None and said.shape.fault == "opendkim-crashed" and state.now - said.at <= TOGETHER
+    unclean = before.seen and not before.down and not told
     if unclean and before.troubled:
         trouble(state, host, state.fault(host, "opendkim-crashed", b"", "error", line), line)
     host.run = state.new_run(host.name, started=True)
@@ -144,6 +148,12 @@ def started(state: State, host: Host, line: bytes) -> None:
         stopped.ongoing = False
         if stopped.severity == "warning":
             stopped.severity = "info"
+
+
+def ended(state: State, host: Host) -> None:
+    """It is gone, so its silence about a mail says nothing from here on."""
+    if not host.run.down:
+        host.run = state.new_run(host.name, down=True)
 
 
 def stopped(state: State, origin: Origin, match: Match, line: bytes) -> None:

@@ -1,6 +1,7 @@
 """What a fault means and what to do about it: a text for each kind, by topic.
 
-A meaning is one sentence or two of at most 200 characters, a fix at most 300.
+A meaning is a sentence of at most 200 characters, and where it is known why an outage began and what a fault did to
+mail, a sentence for each more, 450 in all. A fix is at most 300.
 
 Source: the lines of Postfix 2.6 to 3.12 and OpenDKIM 2.3 to 2.11, opendkim.conf(5), postconf(5), milter8.c.
 """
@@ -10,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from logscan.model import Fault
-from logscan.remedies import keys, life, milters, settings, system
-from logscan.remedies.facts import FIX_LENGTH, MEANING_LENGTH, Advice, Facts
+from logscan.remedies import keys, life, milters, outage, settings, system
+from logscan.remedies.facts import FIX_LENGTH, MEANING_LENGTH, WHOLE_LENGTH, Advice, Facts
 
 
 def advise(fault: Fault) -> Advice:
@@ -28,7 +29,19 @@ def advise(fault: Fault) -> Advice:
         # Half a command is worse than one without the name.
         facts.take("")
         meaning, fix = write(facts)
+    why = outage.because(fault)
+    if why and fault.cause is not None:
+        # Who knows the cause mends that, and need not look for it.
+        fix = advise(fault.cause[0])[1]
+    for more in (why, _spells(fault), outage.harm(fault)):
+        if more and len(meaning) + 1 + len(more) <= WHOLE_LENGTH:
+            meaning += f" {more}"
     return meaning, fix
+
+
+def _spells(fault: Fault) -> str:
+    return f"It came back {fault.spells - 1} times after it had ended." if fault.spells > 2 else (
+        "It came back once after it had ended." if fault.spells == 2 else "")
 
 
 _WORDS: dict[str, Callable[[Facts], Advice]] = {

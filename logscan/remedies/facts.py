@@ -15,6 +15,7 @@ Advice = tuple[str, str]  # (meaning, fix)
 
 MEANING_LENGTH = 200
 FIX_LENGTH = 300
+WHOLE_LENGTH = 450  # of a meaning with what the fault did and why it began
 _SHOWN = 60  # characters of a subject in a sentence
 _QUOTED = 70  # characters of a subject in a command; a longer one is left out, never cut
 
@@ -42,12 +43,26 @@ class Facts:
         self.take(fault.subject)
         self.said = fault.lines[-1].decode("utf-8", "backslashreplace").rstrip(" ]") if fault.lines else ""
         self.cause = self.said.rpartition(": ")[2]
+        # At a start OpenDKIM speaks to standard error, or to syslog before it has its pid; at a reload it runs.
+        self.reload = "opendkim[" in self.said and " opendkim: " not in self.said
+        self.again = RELOAD if self.reload else RESTART
 
     def take(self, subject: str) -> None:
         """Speak of this subject."""
         self.subject = subject
         self.name = shown(subject)
         self.path = argument(subject)
+
+    @property
+    def so(self) -> str:
+        """What a broken setting or table comes to."""
+        if self.reload:
+            return "The reload failed: OpenDKIM runs on with what it had, and would not start with this."
+        return "OpenDKIM does not start."
+
+    def fate(self, words: str) -> str:
+        """What becomes of mail by default, after a semicolon; "" where the log has told what became of it."""
+        return "" if self.fault.effects else f"; {words}"
 
     def says(self, *words: str) -> bool:
         """True when the line holds one of these."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from logscan.remedies.facts import CONN, INET, JOURNAL, PLAIN_PATH, RESTART, UNIX, Advice, Facts, argument, shown
+from logscan.remedies.outage import is_foreign, others
 
 
 def who_listens(endpoint: str) -> str:
@@ -10,7 +11,10 @@ def who_listens(endpoint: str) -> str:
     found = INET.match(endpoint) or CONN.match(endpoint)
     if found is not None:
         return f"ss -ltnp | grep {found['port']}"
-    return "ss -lxp | grep opendkim" if UNIX.match(endpoint) or endpoint.startswith("/") else "ss -lntxp"
+    name = endpoint.rpartition("/")[2]
+    if PLAIN_PATH.match(f"/{name}") and ("/" in endpoint or UNIX.match(endpoint)):
+        return f"ss -lxp | grep {name}"
+    return "ss -lntxp"
 
 
 def socket_line(endpoint: str) -> str:
@@ -31,6 +35,8 @@ def queue_path(path: str) -> str:
 
 
 def unreachable(facts: Facts) -> Advice:
+    if is_foreign(facts.fault):
+        return others(facts, who_listens(facts.subject))
     return no_connection(facts.subject, facts.cause)
 
 
@@ -89,6 +95,8 @@ def no_connection(endpoint: str, cause: str) -> Advice:
 
 
 def timeout(facts: Facts) -> Advice:
+    if is_foreign(facts.fault):
+        return others(facts, who_listens(facts.subject))
     limit = "milter_command_timeout (30s)"
     if facts.says("SMFIC_HEADER", "SMFIC_EOH", "SMFIC_BODY"):
         limit = "milter_content_timeout (300s)"
@@ -100,6 +108,8 @@ def timeout(facts: Facts) -> Advice:
 
 
 def lost(facts: Facts) -> Advice:
+    if is_foreign(facts.fault):
+        return others(facts, who_listens(facts.subject))
     return (
         f"{facts.name or 'The milter'} closed the connection in the middle of a mail: it crashed, was killed or was"
         " restarted.",
@@ -131,11 +141,6 @@ def protocol(facts: Facts) -> Advice:
         return (
             f"Postfix and {facts.name or 'the milter'} do not agree on the protocol's version.",
             "postconf -e milter_protocol=6; postfix reload",
-        )
-    if facts.says("unrecognized default action"):
-        return (
-            f"milter_default_action in main.cf has a value that Postfix does not know ({name}).",
-            "postconf -e milter_default_action=tempfail; postfix reload. Or accept, reject, quarantine, shutdown.",
         )
     if facts.says("send milters", "receive milters", "milter receive failed"):
         return (

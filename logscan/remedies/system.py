@@ -24,6 +24,13 @@ def dns(facts: Facts) -> Advice:
             f"OpenDKIM cannot use the DNSSEC trust anchor {facts.name or '(TrustAnchorFile)'}.",
             f"apt-get install dns-root-data; grep -i TrustAnchorFile /etc/opendkim.conf; ls -l {facts.path}; {RESTART}",
         )
+    if facts.subject == "resolver":
+        return (
+            "No name server answered OpenDKIM about the keys of several domains in a row: incoming signatures cannot be"
+            " checked. Signing needs no DNS.",
+            "cat /etc/resolv.conf; grep -i Nameservers /etc/opendkim.conf; dig +short TXT selector._domainkey.example.org;"
+            " see that the name server runs and port 53 is open",
+        )
     if facts.says("nameserver list", "resolver list"):
         return (
             "OpenDKIM cannot use the addresses in Nameservers.",
