@@ -389,7 +389,10 @@ def test_nothing_found_is_one_line_and_status_1(tmp_path: Path, capsys: pytest.C
     assert main(["trace", "ABCDEF12345", str(path), "--timezone", "UTC"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == f"logscan: ABCDEF12345: not found in {path}, 2026-11-24 08:00:00 to 08:02:00\n"
+    found = f"logscan: ABCDEF12345: not found in {path}, 2026-11-24 08:00:00 to 08:02:00"
+    assert err == f"{found}; with --since the rotated logs that reach back to it are read too\n"
+    assert main(["trace", "ABCDEF12345", str(path), "--timezone", "UTC", "--since", "2026-11-24 07:30"]) == 1
+    assert capsys.readouterr().err == f"{found}\n"
     assert main(["trace", "ABCDEF12345", str(path), "--format", "json"]) == 1
     assert json.loads(capsys.readouterr().out)["messages"] == []
 

@@ -296,10 +296,10 @@ def test_a_log_without_any_signature_asks_for_the_mode(tmp_path: Path) -> None:
     [block] = report(log.mail(TWO, sasl="bob"), tmp_path)["why"][1:]
     assert block["fix"].startswith("No mail at all was signed in this log")
     [verified, silent] = report(log.mail(THREE, "+", sasl="app"), tmp_path)["why"]
-    assert verified["lines"][0]["line"] == "" and silent["fix"].startswith("Set the line")
+    assert verified["lines"][0]["line"] is None and silent["fix"].startswith("Set the line")
     conf = tmp_path / "opendkim.conf"
     conf.write_text("Mode sv\n")
-    assert {row["line"] for row in report(log, tmp_path, opendkim_conf=str(conf))["why"][0]["lines"]} == {""}
+    assert {row["line"] for row in report(log, tmp_path, opendkim_conf=str(conf))["why"][0]["lines"]} == {None}
     conf.write_text("Mode v\n")
     blocks = report(log, tmp_path, opendkim_conf=str(conf))["why"]
     assert {row["line"] for block in blocks for row in block["lines"]} == {"Mode sv"}

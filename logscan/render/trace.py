@@ -183,4 +183,5 @@ def not_found(doc: Doc) -> str:
     where = f"{names} and {words.count(others)} more" if others > 0 else names
     window = doc["window"]
     span = f", {words.between(window['first'], window['last'])}" if window["first"] and window["last"] else ""
-    return f"{short(doc['query'], 200)}: not found in {where}{span}"
+    older = "" if window["since"] else "; with --since the rotated logs that reach back to it are read too"
+    return f"{short(doc['query'], 200)}: not found in {where}{span}{older}"

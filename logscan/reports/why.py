@@ -79,11 +79,11 @@ def _block(
         "cause": kind,
         "messages": sum(seen.messages for seen, _ in rows.values()),
         "meaning": told.meaning,
-        "file": told.file,
+        "file": told.file or None,
         "fix": fix,
         "lines": [
             {
-                "line": line,
+                "line": line or None,
                 "subject": text(subject),
                 "messages": rows[subject][0].messages,
                 "hosts": sorted(text(host) for host in rows[subject][1]),

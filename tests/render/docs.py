@@ -98,7 +98,7 @@ def cause(**fields: Any) -> Doc:
     return {**base, "lines_total": len(fields.get("lines", ())), **fields}
 
 
-def change(line: str, subject: str, messages: int, *examples: str, hosts: tuple[str, ...] = ("mx",)) -> Doc:
+def change(line: str | None, subject: str, messages: int, *examples: str, hosts: tuple[str, ...] = ("mx",)) -> Doc:
     return {"line": line, "subject": subject, "messages": messages, "hosts": [*hosts], "examples": [*examples]}
 
 
@@ -410,7 +410,7 @@ def hostile() -> Doc:
     doc["why"] = [
         cause(
             reason=text, cause=text, meaning=all_of_it, file="SigningTable", fix=text,
-            lines=[change(text, text, 1, text, text, hosts=(text, text)), change("", text, 1), change(text, "", 1)],
+            lines=[change(text, text, 1, text, text, hosts=(text, text)), change(None, text, 1), change(text, "", 1)],
         )
         for text in EVIL
     ]  # fmt: skip
