@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import builder
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -594,6 +595,36 @@ def test_standard_input(cut: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     doc, status, said = daily("-")
     assert outbound(doc) == (3 if cut else 5, 0)
     assert (status, len(said)) == ((2, 1) if cut else (0, 0))
+
+
+@pytest.mark.parametrize(
+    ("hours", "counts", "status", "words"),
+    [
+        ((-30, -14, 2, 20), (2, 0), 0, ""),
+        # Quiet until nine, and nothing after five: a journal that answers is there, whatever the hour.
+        ((9, 17), (2, 0), 0, ""),
+        ((-5, -2), (0, 0), 2, "error: journal: ends at 2026-11-22 22:00:00, before 2026-11-23"),
+        ((), (0, 0), 2, "journal:"),
+    ],
+)
+def test_the_journal(
+    hours: tuple[int, ...], counts: tuple[int, int], status: int, words: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """Hours are those of the day."""
+    log = builder.Log()
+    for number, hour in enumerate(hours):
+        log.at = epoch("2026-11-23 00:00:00") + 3600 * hour
+        log.mail(f"A0000{number}", "+", sasl="app")
+    (tmp_path / "lines").write_bytes(log.journal())
+    program = tmp_path / "journalctl"
+    program.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/asked\ncat {tmp_path}/lines\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    doc, got, said = daily("journal:")
+    assert (outbound(doc), got) == (counts, status)
+    assert (len(said), words in "".join(said)) == ((1 if words else 0), True)
+    since, until = epoch("2026-11-22 18:00:00"), epoch("2026-11-25 00:00:00")
+    assert f"--since=@{since} --until=@{until}" in (tmp_path / "asked").read_text()
 
 
 def test_findings_are_printed_though_the_log_stops(
