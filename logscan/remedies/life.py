@@ -73,7 +73,8 @@ def stopped(facts: Facts) -> Advice:
         )
     return (
         "OpenDKIM was stopped and started again; mail in between was not signed.",
-        f"Nothing to do. After a change of a table {RELOAD} is enough and loses no mail.",
+        f"Nothing to do now. After a change of a table {RELOAD} is enough. So that mail waits while OpenDKIM is away:"
+        " postconf -e milter_default_action=tempfail; postfix reload",
     )
 
 
