@@ -28,7 +28,7 @@ from logscan.sources.plan import STDIN, default_log
 from logscan.sources.waking import FileWatch, Waker
 
 # What is read back to learn from: on most hosts hours, with OpenDKIM's habits, open sessions and our domains in it.
-HISTORY = 2_000_000
+HISTORY = 1_000_000
 # With `-n`, so many bytes of log for each line to show.
 PER_LINE = 4096
 # Looked for what is due at least so often, and the status line drawn at most so often while lines pour in; seconds.

@@ -15,10 +15,6 @@ import zoneinfo
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from pathlib import Path
 
-from dateutil import parser as dateutil_parser
-from dateutil import tz as dateutil_tz
-from dateutil.relativedelta import relativedelta
-
 from logscan.errors import TimeError, UsageError
 from logscan.model import Window
 
@@ -156,8 +152,17 @@ def _relative(text: str, now: datetime) -> int | None:
             months += count * (12 if word == "year" else 1)
     if match["sign"] != "+":
         seconds, months = -seconds, -months
-    base = now + relativedelta(months=months) if months else now
+    base = _later(now, months) if months else now
     return math.floor(base.timestamp()) + seconds
+
+
+# dateutil is imported where it is needed: it takes a tenth of what `tail` has for its start.
+
+
+def _later(moment: datetime, months: int) -> datetime:
+    from dateutil.relativedelta import relativedelta
+
+    return moment + relativedelta(months=months)
 
 
 def _absolute(text: str, now: datetime, latest: date) -> int | None:
@@ -189,6 +194,8 @@ def _absolute(text: str, now: datetime, latest: date) -> int | None:
 
 def _read(text: str, default: date) -> datetime:
     """dateutil's reading, midnight where no time is given. Raises ValueError (its ParserError is one)."""
+    from dateutil import parser as dateutil_parser
+
     # In upper case, because dateutil knows UTC and Z only so.
     return dateutil_parser.parse(text.upper(), default=datetime.combine(default, time()))
 
@@ -254,6 +261,8 @@ def _tz_variable(name: str) -> tzinfo:
     if (found := _named_zone(name)) is not None:
         return found
     try:
+        from dateutil import tz as dateutil_tz
+
         return dateutil_tz.tzstr(name, posix_offset=True)
     except ValueError:
         return UTC
