@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import select
 import stat
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -73,8 +74,9 @@ class FollowedFile:
         self._identity = (0, 0)
         self._offset = 0
         self._known = b""
-        self._copy: int | None = None  # of the file that was emptied under us: it has what we did not read
-        self._copied = 0
+        # Rotated files that hold what comes before the rest of ours, each with the place to read on from.
+        self._behind: deque[tuple[int, int]] = deque()
+        self._cut = False  # ours was emptied, and they are its copies
         self._missing = 0
         self._said = ""
 
@@ -143,8 +145,8 @@ class FollowedFile:
 
     def read(self) -> bytes | None:
         """See `Followed`. Never None: a name may always get a file again."""
-        if self._copy is not None:
-            return self._rest_of_copy()
+        if (self._behind or self._cut) and (rest := self._from_behind()):
+            return rest
         if self._file is None and not self._open():
             return b""
         block = self._more(self._size)
@@ -158,10 +160,11 @@ class FollowedFile:
 
     def close(self) -> None:
         """See `Followed`."""
-        for descriptor in (self._file, self._copy):
+        for descriptor in (self._file, *(descriptor for descriptor, _ in self._behind)):
             if descriptor is not None:
                 os.close(descriptor)
-        self._file = self._copy = None
+        self._file = None
+        self._behind.clear()
 
     def _open(self) -> bool:
         """Open what has the name now, at its beginning. False when there is nothing, or nothing we may read."""
@@ -237,9 +240,12 @@ class FollowedFile:
         if block:
             return block
         rest = self._cutter.end()
-        if not self._open():
-            return rest
-        return rest or self._more(self._size) or b""
+        assert self._file is not None
+        ours = os.fstat(self._file)
+        if self._open():
+            missed = self._younger(ours.st_mtime_ns, (ours.st_dev, ours.st_ino))
+            self._behind.extend((descriptor, 0) for descriptor in missed)
+        return rest or self._from_behind() or self._more(self._size) or b""
 
     def _gone(self) -> None:
         self._missing += 1
@@ -258,40 +264,66 @@ class FollowedFile:
     def _emptied(self) -> bytes:
         """The file was cut (logrotate's copytruncate). What we had not read is in the copy, if there is one."""
         self.notes.append(f"warning: {self.info.name}: was truncated; lines written just then may be lost")
-        self._copy = self._find_copy()
-        self._copied = self._offset
+        self._find_copy()
+        self._cut = True
         self._offset, self._known = 0, b""
-        return self._rest_of_copy()
+        return self._from_behind() or self._more(self._size) or b""
 
-    def _rest_of_copy(self) -> bytes:
-        """The next lines of the copy, to its end; then on in the file."""
-        while self._copy is not None:
-            data = os.pread(self._copy, self._size, self._copied)
-            self._copied += len(data)
+    def _from_behind(self) -> bytes:
+        """The next lines of the files behind ours, to the end of the last one."""
+        while self._behind:
+            descriptor, offset = self._behind[0]
+            data = os.pread(descriptor, self._size, offset)
+            self._behind[0] = (descriptor, offset + len(data))
             if not data:
-                os.close(self._copy)
-                self._copy = None
-            elif block := self._cutter.push(data):
+                os.close(descriptor)
+                self._behind.popleft()
+            if block := self._cutter.push(data) if data or self._cut else self._cutter.end():
                 return block
-        # What was written between the copying and the cutting is nowhere. Without its end a line proves nothing.
-        self.lost = True
-        self._cutter.rest = b""
-        return self._more(self._size) or b""
+        if self._cut:
+            # What was written between the copying and the cutting is nowhere. A line without its end proves nothing.
+            self._cut = False
+            self.lost = True
+            self._cutter.rest = b""
+        return b""
 
-    def _find_copy(self) -> int | None:
-        """The rotated file that has our last lines just where we read them."""
+    def _find_copy(self) -> None:
+        """Of the rotated files, the one that has our last lines just where we read them, and those made after it."""
         known = self._known
-        if not known:
-            return None
-        for path in rotated.siblings(self._path.resolve()):
+        for path in rotated.siblings(self._path.resolve()) if known else ():
             try:
                 descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             except OSError:
                 continue
             if os.pread(descriptor, len(known), self._offset - len(known)) == known:
-                return descriptor
+                self._behind.append((descriptor, self._offset))
+                made = os.fstat(descriptor)
+                later = self._younger(made.st_mtime_ns, (made.st_dev, made.st_ino))
+                self._behind.extend((descriptor, 0) for descriptor in later)
+                return
             os.close(descriptor)
-        return None
+
+    def _younger(self, than: int, but: tuple[int, int]) -> list[int]:
+        """The plain rotated files, oldest first, that were written to after an instant (ns): rotated before we had
+        a look at them, as when we were stopped for days. but: not this one."""
+        found: list[tuple[int, int]] = []
+        for path in rotated.siblings(self._path.resolve()):
+            try:
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            except OSError:
+                continue
+            status = os.fstat(descriptor)
+            other = (status.st_dev, status.st_ino)
+            if status.st_mtime_ns < than or other in (but, self._identity):
+                os.close(descriptor)
+            elif packing(os.pread(descriptor, 6, 0)):
+                os.close(descriptor)
+                if status.st_mtime_ns > than:  # not the file that we have just read, packed
+                    self.lost = True
+                    self.notes.append(f"warning: {path.name}: was packed before it was read; its lines are lost")
+            else:
+                found.append((status.st_mtime_ns, descriptor))
+        return [descriptor for _, descriptor in sorted(found)]
 
 
 class FollowedStream:

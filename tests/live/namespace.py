@@ -110,10 +110,10 @@ class Namespace:
 
 def missing() -> str | None:
     """Why no live test can run here, or None."""
-    programs = ("postfix", "opendkim", "opendkim-genkey", "rsyslogd")
+    programs = ("postfix", "opendkim", "opendkim-genkey", "rsyslogd", "logrotate")
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     if any(shutil.which(program, path=path) is None for program in programs):
-        return "postfix, opendkim or rsyslogd not installed"
+        return "postfix, opendkim, rsyslogd or logrotate not installed"
     if os.geteuid():
         return "not root"
     probe = subprocess.run(["unshare", "--mount", "--uts", "--net", "--ipc", "--pid", "--fork", "true"],

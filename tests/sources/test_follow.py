@@ -100,15 +100,37 @@ def test_a_line_that_the_old_file_never_ends_is_not_glued_to_the_new_one(log: Lo
 
 
 def test_several_rotations_between_two_looks(log: Log) -> None:
+    """As after days of being stopped: files came and went that were never the followed one."""
+    (log.path.with_name("maillog.9")).write_text("older than all\n")
+    os.utime(log.path.with_name("maillog.9"), (1, 1))
     log.append("a\n")
-    log.path.rename(log.path.with_name("maillog.1"))
+    assert log.drain() == "a\n"
     log.append("b\n")
-    assert log.drain() == "a\nb\n"
-    log.path.rename(log.path.with_name("maillog.2"))
-    log.append("c\n")
+    os.utime(log.path, (100, 100))
+    log.path.rename(log.path.with_name("maillog.3"))
+    for number, name in ((200, "maillog.2"), (300, "maillog.1")):
+        log.append(f"{number}\n")
+        os.utime(log.path, (number, number))
+        log.path.rename(log.path.with_name(name))
+    log.append("half of the last", log.path.with_name("maillog.1"))
+    log.path.with_name("maillog.4.gz").write_bytes(b"\x1f\x8b\x08\0packed")
+    os.utime(log.path.with_name("maillog.4.gz"), (99, 99))
+    log.append("new\n")
+    assert log.drain() == "b\n200\n300\nhalf of the last\nnew\n"
+    assert not log.file.lost
+
+
+def test_what_a_file_held_that_was_packed_before_it_was_read_is_told_as_lost(log: Log) -> None:
+    assert log.drain() == ""
+    os.utime(log.path, (100, 100))
     log.path.unlink()
+    for name, at in (("maillog.2.gz", 100), ("maillog.1.gz", 101)):  # the first is ours, packed
+        log.path.with_name(name).write_bytes(b"\x1f\x8b\x08\0packed")
+        os.utime(log.path.with_name(name), (at, at))
     log.append("d\n")
     assert log.drain() == "d\n"
+    assert log.file.lost
+    assert log.file.notes[-1:] == ["warning: maillog.1.gz: was packed before it was read; its lines are lost"]
 
 
 def copytruncate(log: Log, between: str = "") -> None:
@@ -136,6 +158,20 @@ def test_lines_count_as_lost_only_once_the_copy_is_read(log: Log) -> None:
     copytruncate(log)
     assert log.file.read() == b"b\n" and not log.file.lost
     assert log.file.read() == b"" and log.file.lost
+
+
+def test_two_copytruncates_between_two_looks(log: Log) -> None:
+    log.append("a\n")
+    assert log.drain() == "a\n"
+    log.append("b\n")
+    copytruncate(log)
+    log.path.with_name("maillog.1").rename(log.path.with_name("maillog.2"))
+    os.utime(log.path.with_name("maillog.2"), (100, 100))
+    log.append("c\n")
+    copytruncate(log)
+    log.append("d\n")
+    assert log.drain() == "b\nc\nd\n"
+    assert log.file.lost and len(log.file.notes) == 1
 
 
 def test_truncation_is_seen_though_the_file_has_grown_past_the_place(log: Log) -> None:
