@@ -53,12 +53,20 @@ class Why:
     def __init__(self) -> None:
         self.folded = 0
         self._seen: dict[tuple[Case, Cause], Seen] = {}
+        # Silence is the commonest: (case, how it began) tells all but the example, and finds its row at once.
+        self._silent: dict[tuple[Case, int], Seen] = {}
         self._prune_at = KEEP
 
     def add(self, case: Case, legs: list[Leg], known: Knowledge) -> None:
         """Count a message that is outgoing or may be, and not signed. Other outcomes are left at one look."""
         if case.outcome != "unsigned" and not (case.outcome is None or case.endpoint):
             return
+        silent = (case, legs[0].kind) if case.outcome != "unsigned" or case.reason == "silent" else None
+        if silent is not None:
+            row = self._silent.get(silent)
+            if row is not None and (len(row.examples) >= EXAMPLES or sender_of(legs) in row.examples):
+                row.messages += 1
+                return
         cause, example = cause_of(case, legs)
         key = (_plain(case, known), cause)
         seen = self._seen.get(key)
@@ -72,6 +80,10 @@ class Why:
         seen.messages += 1
         if example and len(seen.examples) < EXAMPLES and example not in seen.examples:
             seen.examples.append(example)
+        if silent is not None:
+            if len(self._silent) >= KEEP:
+                self._silent.clear()
+            self._silent[silent] = seen
 
     def causes(self, known: Knowledge, domains: frozenset[bytes] = frozenset()) -> dict[Cause, Seen]:
         """The causes of outgoing mail that is unsigned, with what is known now. domains: only these senders'."""
@@ -107,6 +119,7 @@ class Why:
     def _prune(self, known: Knowledge) -> None:
         """Drop what is not outgoing and unsigned by now, as all mail that a relay takes from strangers is not."""
         self._seen = {(case, cause): seen for case, cause, seen in self._unsigned(known)}
+        self._silent.clear()
         self._prune_at = max(KEEP, len(self._seen) + KEEP // 2)
 
 

@@ -78,6 +78,18 @@ def test_local_mail_that_no_milter_saw_is_a_cause_of_its_own() -> None:
     }
 
 
+def test_every_silent_mail_is_counted_and_the_first_senders_are_shown() -> None:
+    log = Log().mail(ONE, "+", sasl="app", sender="x@example.org")
+    for number in range(12):
+        log.mail(f"4F2A91C1{number:03}", sasl="app", sender=f"a{number % 6}@example.org")
+        log.pickup(f"4F2A91C2{number:03}").named(f"4F2A91C2{number:03}").queued(f"4F2A91C2{number:03}", "root@example.org")
+        log.sent(f"4F2A91C2{number:03}").removed(f"4F2A91C2{number:03}")
+    assert causes(log) == {
+        ("silent", b"example.org"): (12, [b"a0@example.org", b"a1@example.org", b"a2@example.org"]),
+        ("local-mail", b"example.org"): (12, [b"root@example.org"]),
+    }
+
+
 @pytest.mark.parametrize(
     ("word", "kind"),
     [
