@@ -340,12 +340,15 @@ def main() -> int:
     parser.add_argument("--form", action="append", choices=("traditional", "rfc3339"))
     parser.add_argument("--log", action="append", default=[], help="an existing log instead of a made one")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--only", help="comma-separated names: logscan,pflogsumm,logwatch,lnav,rg,wc")
+    parser.add_argument("--only", help="comma-separated names, as in the table: logscan,pflogsumm,wc")
     parser.add_argument("--plain-only", action="store_true", help="leave out the packed log")
     parser.add_argument("--growth", nargs="?", const=GROWTH, help=f"also at these many lines ({GROWTH})")
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name} too")
     args = parser.parse_args()
     args.form = args.form or ["traditional"]
+    known = {tool.name.split(",")[0] for tool in tools(False, False)}
+    if unknown := set(filter(None, (args.only or "").split(","))) - known:
+        parser.error(f"--only {','.join(sorted(unknown))}: not one of {', '.join(sorted(known))}")
     with tempfile.TemporaryDirectory(prefix="logscan-bench-") as scratch:
         pieces = []
         for piece in report(args, Path(scratch)):
