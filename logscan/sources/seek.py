@@ -28,8 +28,9 @@ SLACK = 600
 _LONGEST_SPAN = 360 * 86400
 # The reader's clock takes a longer way forward for a way back, see stamps.Clock.
 _LONGEST_STEP = 170 * 86400
-# Looked at in the file, and once more in the part that is read. On a disk with heads that is half a second.
-_PROBES = 32
+# Places looked at in the whole file, and in the part that is read: where the window is, order matters most. On a
+# disk with heads that is a second, else some milliseconds.
+_PROBES, _PROBES_NEAR = 32, 128
 _CHUNK = 16384
 _HOURS = 3 * 3600
 
@@ -78,8 +79,8 @@ def _cut(source: PlannedSource, log: _Log, window: Window, zone: tzinfo) -> Plan
         end = log.size if following is None else following.offset
     if begin.offset == 0 and end == log.size:
         return source
-    log.probe(0, log.size)
-    log.probe(begin.offset, end)
+    log.probe(0, log.size, _PROBES)
+    log.probe(begin.offset, end, _PROBES_NEAR)
     log.check()
     if not log.mail:
         return source
@@ -147,9 +148,9 @@ class _Log:
             before = found
         return before
 
-    def probe(self, start: int, end: int) -> None:
-        """Look at lines all over a part of the log."""
-        step = max((end - start) // _PROBES, 1)
+    def probe(self, start: int, end: int, count: int) -> None:
+        """Look at as many lines, all over a part of the log."""
+        step = max((end - start) // count, 1)
         for offset in range(start, end, step):
             self.line(offset, end)
 

@@ -39,7 +39,8 @@ signatures, by_domain, by_signature, by_reason and by_hour, and adds:
 - ``not_mail``: queue IDs that never became mail (clients that vanished, address probes);
 - ``refused_without_queue_id``: what a tempfail outage refused before a queue ID existed: ``sessions`` with a refused
   CONNECT, which are no mail, and the ``mail_commands`` refused in them or later, which are messages;
-- ``rejects``, ``incidents``, ``legs``, ``lines``, ``last`` (the instant of the last line, epoch seconds).
+- ``rejects``, ``incidents``, ``legs``, ``lines``, ``arrivals_end`` and ``last`` (when the last mail came, and when
+  the last line was written about what was still in the queue then; epoch seconds).
 
 ``by_hour`` has the hours with outgoing mail only. --messages writes the truth about each message as a line of JSON:
 [host, queue ID of the first leg, time, direction, outcome, reason, effect].
@@ -972,6 +973,7 @@ class Generator:
         hours = sorted({hour for hour, _ in self.by_hour})
         return {
             "lines": self.written,
+            "arrivals_end": self.other["arrivals_end"] // SECOND,
             "last": self.stamp_second,
             "totals": {
                 "outbound": {"messages": sum(out.values()), **{name: out[name] for name in outcomes}},

@@ -205,7 +205,7 @@ def growth(sizes: list[int], seed: int, form: str, runs: int, scratch: Path) -> 
         log, truth = make_log(scratch, lines, seed, form)
         logscan = logscan_command()
         whole = Tool("whole", "", f"{logscan} report LOG --format json --timezone UTC")
-        since = f"--since @{truth['last'] - 3599}"
+        since = f"--since @{truth['arrivals_end'] - 3600}"
         hour = Tool("hour", "", f"{logscan} report LOG --format json --timezone UTC {since}")
         rounds([whole, hour], log, runs, scratch)
         problem = whole.problem or hour.problem
@@ -326,7 +326,7 @@ def report(args: argparse.Namespace, scratch: Path) -> Iterator[str]:
         yield "## How it grows\n"
         yield (
             f"`logscan report LOG --format json` on logs made by `generate.py --seed {args.seed} --form {args.form[0]}`,"
-            f" whole and `--since` an hour before their end; medians of {args.runs} runs.\n"
+            f" whole and `--since` an hour before the last mail; medians of {args.runs} runs.\n"
         )
         sizes = [int(size) for size in args.growth.split(",")]
         yield from growth(sizes, args.seed, args.form[0], args.runs, scratch)
