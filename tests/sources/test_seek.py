@@ -326,6 +326,17 @@ def test_logs_that_overlap_are_each_cut(tmp_path: Path) -> None:
     assert lines[0] < lines[1]
 
 
+def test_rotated_files_are_each_cut(tmp_path: Path) -> None:
+    log = days("2025-12-25 00:00", 12 * 24, seed=3)
+    log.write(tmp_path / "maillog.1", until="2025-12-31 06:00")
+    path = log.write(tmp_path / "maillog", since="2025-12-31 06:00")
+    for hour in range(0, 11 * 24, 17):
+        since = epoch("2025-12-25 08:00") + hour * HOUR
+        found = both(path, since, since + 5 * HOUR)
+        assert found["lines"] < len(log.lines) * 2 // 3
+        assert found["totals"]["outbound"]["messages"] > 5
+
+
 def test_a_file_that_goes_away_is_for_the_reader_to_find(tmp_path: Path) -> None:
     path = days("2026-11-10 00:00", 60).write(tmp_path / "maillog")
     planned = source(path)
