@@ -83,6 +83,8 @@ class Live(Run):
         is_ours: Callable[[str], bool] | None = None,
     ) -> None:
         super().__init__(Window(), zone, keep=self._closed)
+        self.whole = False  # the log is watched from its very first line
+        self.remembered = LEG_CAP  # verdicts in transit
         self.bounded = True  # it begins in the middle of a log: `_is_older` is asked
         self.hold = hold
         self.log = Feed(self.state, Clock(zone, reference), self.writers)
@@ -166,7 +168,7 @@ class Live(Run):
             self._reference_at = clock
             self.log.clock.move_reference(self._reference)
             _shorten(self.state.runs, self.state.hosts.values())
-            while len(self._reported) > LEG_CAP:
+            while len(self._reported) > self.remembered:
                 del self._reported[next(iter(self._reported))]
 
     def end(self) -> None:
@@ -201,6 +203,8 @@ class Live(Run):
         """A message that began before what was read is none of ours, unless its beginning may have been lost."""
         host = leg.space.host
         gap_to = host.gap_to
+        if self.whole:
+            return False
         if self._gap is not None:
             begin, end = self._gap
             if begin <= leg.first <= end + LOST_FOR:

@@ -116,7 +116,9 @@ class Gatherer:
 
     def _took(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
         self._number += 1
-        said = Line(self._number, state.now, origin.program, origin.pid, payload, line[:LONGEST])
+        # The same object, as far as it can be: a repeated line is told by that.
+        kept = line if len(line) <= LONGEST else line[:LONGEST]
+        said = Line(self._number, state.now, origin.program, origin.pid, payload, kept)
         word, _, rest = payload.partition(b": ")
         if word == b"warning":
             word = rest.partition(b": ")[0]

@@ -15,8 +15,12 @@ from logscan.model import Message
 # Pickled together: the names of the classes are written once a batch.
 BATCH = 500
 
-# What ties a leg to others and to all that is open; `build_message` asks for none of it but the space.
-_TIES = ("space", "run", "fault", "chain", "parent")
+# How a leg is made again, and what else of it `build_message` asks for: all but what ties it to other legs and to
+# what is open.
+_MADE_OF = ("queue_id", "first", "seq", "kind", "opened", "service")
+_KEPT = (
+    "last", "message_id", "active", "signatures", "words", "failure", "refusal", "deliveries", "held", "end", "proxy",
+)  # fmt: skip
 
 
 class Spool:
@@ -55,19 +59,21 @@ class Spool:
         self._batch = []
 
 
-def _loose(leg: Leg) -> tuple[bytes, bytes, dict[str, Any]]:
-    """A leg as (host, instance, its own fields), which can be pickled without all that it belongs to."""
-    fields = {name: value for name, value in vars(leg).items() if name not in _TIES}
+Loose = tuple[bytes, bytes, list[Any], list[Any]]
+
+
+def _loose(leg: Leg) -> Loose:
+    """A leg as (host, instance, what it is made of, its other fields), which pickles without all it belongs to."""
+    kept = [getattr(leg, name) for name in _KEPT]
     if leg.failure is not None:
         # The fault row is the report's and would come along with each message.
-        fields["failure"] = leg.failure._replace(fault=None)  # type: ignore[arg-type]
-    return leg.space.host.name, leg.space.instance, fields
+        kept[_KEPT.index("failure")] = leg.failure._replace(fault=None)  # type: ignore[arg-type]
+    return leg.space.host.name, leg.space.instance, [getattr(leg, name) for name in _MADE_OF], kept
 
 
-def _tied(row: tuple[bytes, bytes, dict[str, Any]], state: State) -> Leg:
-    host, instance, fields = row
-    leg = Leg.__new__(Leg)
-    leg.space = state.hosts[host].spaces[instance]
-    for name, value in fields.items():
+def _tied(row: Loose, state: State) -> Leg:
+    host, instance, made_of, kept = row
+    leg = Leg(state.hosts[host].spaces[instance], *made_of)
+    for name, value in zip(_KEPT, kept, strict=True):
         setattr(leg, name, value)
     return leg
