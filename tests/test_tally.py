@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import pytest
@@ -40,7 +39,7 @@ def tables(tally: Tally) -> dict[str, Any]:
 def added(*tallies: Tally) -> Tally:
     total = Tally()
     for tally in tallies:
-        total.merge(copy.deepcopy(tally))
+        total.merge(tally)
     return total
 
 
@@ -87,7 +86,7 @@ def test_an_empty_tally_changes_nothing() -> None:
 
 
 def test_adding_leaves_the_other_as_it_was() -> None:
-    one, other = copy.deepcopy(DAYS[0]), copy.deepcopy(DAYS[1])
+    one, other = folded(0), folded(1)
     one.merge(other)
     assert tables(other) == tables(DAYS[1])
 
