@@ -12,7 +12,7 @@ from typing import Final
 from logscan.correlate import daemon, gaps, postfix, units
 from logscan.correlate.state import Host, Origin, State
 from logscan.correlate.transit import advance
-from logscan.parse.header import Header, guess_daemon, parse, repeated_bsd, unrepeat
+from logscan.parse.header import Header, as_text, guess_daemon, parse, repeated_bsd, unrepeat
 from logscan.parse.stamps import Clock
 
 # Writers are remembered in two generations: the young one is filled, and when it is full it becomes the old
@@ -124,6 +124,8 @@ class Feed:
         if not header.program:
             self._untagged(header, line, lines)
             return
+        if line[:1] == b"{":
+            line = as_text(header, self.clock)
         tag = _tag(header)
         origin = self.writers.get(tag)
         if origin is None:

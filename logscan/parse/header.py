@@ -76,6 +76,12 @@ def parse(line: bytes, clock: Clock) -> Header | None:
     return _parse(line, clock, None, _DEPTH)
 
 
+def as_text(header: Header, clock: Clock) -> bytes:
+    """An entry of the journal or of a container as a line of syslog: what a person is shown instead of JSON."""
+    pid = b"[" + header.pid + b"]" if header.pid else b""
+    return b"%s %s %s%s: %s" % (clock.written(header.at), header.host or b"-", header.program, pid, header.payload)
+
+
 def first_stamp(line: bytes, reference: int, zone: tzinfo) -> int | None:
     """The instant of one line on its own, in any form that `parse` knows; None when it has none.
 

@@ -83,6 +83,14 @@ class Clock:
         """The year the newest traditional stamp was placed in; None before the first."""
         return self._year
 
+    def written(self, at: int) -> bytes:
+        """An instant as an RFC 3339 stamp with the offset of the clock's zone.
+
+        >>> Clock(timezone.utc, 0).written(1_699_066_921)
+        b'2023-11-04T03:02:01+00:00'
+        """
+        return datetime.fromtimestamp(at, self._zone).isoformat().encode("ascii")
+
     def traditional(self, stamp: bytes) -> int | None:
         """Read ``Nov  4 03:02:01``: 15 bytes, day padded with a blank or a zero.
 

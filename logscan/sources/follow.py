@@ -330,13 +330,19 @@ class FollowedStream:
     """Standard input, a FIFO or the output of a program: what comes is read, until its end.
 
     wait: as select does, for so many seconds, until the descriptor has something. lasting: of a FIFO, which is
-    not at its end when no writer is there.
+    not at its end when no writer is there. info: counted on in, where it was read from before.
     """
 
     def __init__(
-        self, descriptor: int, name: str, wait: Callable[[float, list[int]], None], *, lasting: bool = False
+        self,
+        descriptor: int,
+        name: str,
+        wait: Callable[[float, list[int]], None],
+        *,
+        lasting: bool = False,
+        info: SourceInfo | None = None,
     ) -> None:
-        self.info = SourceInfo(name)
+        self.info = info or SourceInfo(name)
         self.changed: float | None = None
         self.lost = False
         self.notes: list[str] = []

@@ -147,8 +147,7 @@ class FollowedJournal:
         start = ["--no-tail", f"--after-cursor={self._cursor}"] if self._cursor else ["--lines=0"]
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
         self._process = _start(self._runner, [*_COMMAND, "--follow", *start, *_MATCHES], self._errors)
-        self._stream = FollowedStream(self._process.stdout.fileno(), NAME, self._wait)
-        self._stream.info = self.info
+        self._stream = FollowedStream(self._process.stdout.fileno(), NAME, self._wait, info=self.info)
 
     def _again(self) -> None:
         """journalctl ended though nobody ended it."""
