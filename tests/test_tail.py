@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from datetime import UTC
 from itertools import pairwise
@@ -15,6 +16,7 @@ from logscan.correlate.state import GRACE
 from logscan.live import Live
 from logscan.model import Message
 from logscan.news import FaultNews, MessageNews, News
+from logscan.render.tail import Text
 
 SITUATIONS = sorted((Path(__file__).parent / "data" / "situations").glob("*.log"))
 Told = tuple[str, str, str | None, str]
@@ -433,6 +435,24 @@ def test_what_was_told_in_the_end_is_what_a_report_says(path: Path, hold: int) -
     for news in watch.news:
         if isinstance(news, MessageNews) and news.message.outcome == "unsigned":
             assert any(outcome != "signed" for _, outcome, _ in wanted[named(news.message)]), "a false unsigned"
+
+
+def test_the_readme_shows_what_a_terminal_shows() -> None:
+    """The faults and the first message of the sample log's outage."""
+    root = Path(__file__).parent.parent
+    watch, out, width = Watch(), io.StringIO(), 80
+    shown = Text(out, UTC, lambda text: None, terminal=True, width=lambda: width)
+    for line in (root / "examples" / "maillog").read_bytes().splitlines(keepends=True):
+        watch.live.block(line)
+        told = watch.look()
+        if b"Nov 23 11:02" <= line[:12] <= b"Nov 23 11:06":
+            shown.news(told)
+    screen = out.getvalue().splitlines()
+    text = (root / "README.md").read_text()
+    begin = text.index("    11:02:35 warning")
+    block = text[begin : text.index("\n\n", begin)].splitlines()
+    at = screen.index(block[0][4:])
+    assert [line[4:] for line in block] == screen[at : at + len(block)]
 
 
 # --- for weeks ----------------------------------------------------------------------------------------------------------
