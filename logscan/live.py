@@ -7,7 +7,7 @@ be given by then. What turns out otherwise later is told as a change, never sile
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 
@@ -34,6 +34,8 @@ UNSURE_FOR, UNSURE = 3600, 1000
 # After lines were lost, a message whose beginning is missing may be one of theirs for so long.
 LOST_FOR = 600
 REFERENCE_EVERY = 3600
+# Of so many, those are chosen that --only asks for.
+KEPT = 20_000
 # So many messages make it plain that a host's OpenDKIM logs no signatures.
 UNLOGGED = 5
 # OpenDKIM's spans of life are answered from three flags once they are over; so many are kept whole.
@@ -111,12 +113,19 @@ class Live(Run):
 
     # --- reading ---
 
-    def history(self, blocks: Iterable[bytes], show: int, quiet: Callable[[], float] = lambda: 0) -> None:
+    def history(
+        self,
+        blocks: Iterable[bytes],
+        show: int,
+        quiet: Callable[[], float] = lambda: 0,
+        only: Collection[str] = (),
+    ) -> None:
         """Learn from what is there already; keep the last `show` things to tell, and the faults that go on.
 
-        quiet: asked after it, for how many seconds nothing was written.
+        quiet: asked after it, for how many seconds nothing was written. only: outcomes of the messages to show,
+        empty for all.
         """
-        kept: deque[_Item] = deque(maxlen=show)
+        kept: deque[_Item] = deque(maxlen=max(show, KEPT) if only else show)
         for block in blocks:
             self._feed(block)
             kept.extend(sorted(self._items, key=_at))
@@ -125,10 +134,17 @@ class Live(Run):
         if self.state.now > 0:
             settle(self.state, self._now())
         self._check_held(self._now())
-        kept = deque(sorted([*kept, *self._items], key=_at), maxlen=show)
+        every = sorted([*kept, *self._items], key=_at)
+        kept = deque((item for item in every if not only or self._is_of(item, only)), maxlen=show)
         shown = {_key(item) for item in kept if isinstance(item, FaultNews) and item.phase == "begin"}
         self._items = deque(item for item in self._going_on() if _key(item) not in shown)
         self._items += kept
+
+    def _is_of(self, item: _Item, only: Collection[str]) -> bool:
+        """One of these outcomes by what is known now, or a fault."""
+        if isinstance(item, _Closed):
+            return resolve(item.case, self.known).outcome in only
+        return isinstance(item, FaultNews) or item.message.outcome in only
 
     def block(self, block: bytes) -> None:
         """The next whole lines."""

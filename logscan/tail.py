@@ -114,7 +114,7 @@ def follow(
     def quiet() -> float:
         return 0.0 if source.changed is None else time.time() - source.changed
 
-    live.history(source.history(max(HISTORY, lines * PER_LINE)), lines, quiet)
+    live.history(source.history(max(HISTORY, lines * PER_LINE)), lines, quiet, only)
     tell()
     live.start()
     drawn = 0.0

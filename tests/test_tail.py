@@ -244,6 +244,15 @@ def test_the_last_n_are_shown_from_history_and_are_not_counted() -> None:
     assert len(messages(Watch(history=history, show=500).history)) == 49
 
 
+def test_the_last_n_are_those_of_the_outcomes_that_are_asked_for() -> None:
+    log = Log(at=START - 10_000)
+    for number in range(30):
+        log.mail(f"A{number:05}", *(["+"] if number % 10 else ["no signing table match for 'a@example.org'"])).wait(60)
+    live = Live(UTC, NOW, hold=30, clock=lambda: 0.0)
+    live.history([log.syslog()], 2, only=("unsigned", "fail"))
+    assert [qid for qid, *_ in messages(live.news())] == ["A00010", "A00020"]
+
+
 def test_a_fault_that_goes_on_is_shown_however_old_it_is() -> None:
     log = past(1)
     log.smtpd(f"warning: connect to Milter service {OPENDKIM}: Connection refused")
