@@ -17,20 +17,23 @@ from logscan.sources.follow import FollowedStream
 NAME = "journal:"
 # --all: without it journalctl writes null for a message of more than 4 KiB.
 _COMMAND = ("journalctl", "--output=json", "--all", "--no-pager")
-# An entry with all its fields is about so long, in bytes.
-_ENTRY = 1500
+# Entries are asked for by number. With all their fields they are three times as long, in bytes, but few are needed.
+_ENTRY = 500
 # So often in a row journalctl may end without having given a line.
 _TRIES = 3
 _ELSEWHERE = "name a log file instead"
 _HINT = "members of group systemd-journal may read it, so join it or use sudo"
 
 # Facility mail is Postfix and, as a rule, OpenDKIM; what OpenDKIM says before it has opened its log, and what
-# systemd and journald say about both, comes under other names. "+" is "or".
+# systemd, its coredump service and journald say about both, comes under other names. Of the kernel only errors are
+# asked for: it may log every packet, and an end by a signal is systemd's line as well. "+" is "or".
 _MATCHES = (
     "SYSLOG_FACILITY=2", "+",
     "SYSLOG_IDENTIFIER=opendkim", "+",
     "_SYSTEMD_UNIT=opendkim.service", "_SYSTEMD_UNIT=postfix.service", "_SYSTEMD_UNIT=postfix@-.service", "+",
     "UNIT=opendkim.service", "UNIT=postfix.service", "UNIT=postfix@-.service", "+",
+    "COREDUMP_UNIT=opendkim.service", "+",
+    "_TRANSPORT=kernel", "PRIORITY=0", "PRIORITY=1", "PRIORITY=2", "PRIORITY=3", "+",
     "SYSLOG_IDENTIFIER=systemd-journald",
 )  # fmt: skip
 
