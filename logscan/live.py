@@ -33,7 +33,8 @@ AGAIN, LIFE_AGAIN = 300, 10
 UNSURE_FOR, UNSURE = 3600, 1000
 # After lines were lost, a message whose beginning is missing may be one of theirs for so long.
 LOST_FOR = 600
-REFERENCE_EVERY = 3600
+# The clock of the stamps is told the time so often, and what grows is cut; seconds.
+REFERENCE_EVERY = SWEEP_EVERY = 3600
 # Of so many, those are chosen that --only asks for.
 KEPT = 20_000
 # So many messages make it plain that a host's OpenDKIM logs no signatures.
@@ -69,19 +70,19 @@ _Item = _Closed | MessageNews | FaultNews
 
 
 class Live(Run):
-    """A Run that tells. reference: epoch seconds, now. hold: seconds in transit until a message is told anyway.
+    """A Run that tells. hold: seconds in transit until a message is told anyway.
 
-    clock: seconds that only go forward. is_ours: tells OpenDKIM's endpoint from other milters', None when nobody
-    can.
+    clock: seconds that only go forward. wall: epoch seconds, which bound the year of stamps. is_ours: tells OpenDKIM's
+    endpoint from other milters', None when nobody can.
     """
 
     def __init__(
         self,
         zone: tzinfo,
-        reference: int,
         *,
         hold: int,
         clock: Callable[[], float],
+        wall: Callable[[], float],
         is_ours: Callable[[str], bool] | None = None,
     ) -> None:
         super().__init__(Window(), zone, keep=self._closed)
@@ -89,21 +90,23 @@ class Live(Run):
         self.remembered = LEG_CAP  # verdicts in transit
         self.bounded = True  # it begins in the middle of a log: `_is_older` is asked
         self.hold = hold
-        self.log = Feed(self.state, Clock(zone, reference), self.writers)
+        self._wall = wall
+        self._reference = int(wall())
+        self.log = Feed(self.state, Clock(zone, self._reference), self.writers)
         self.feeds.append(self.log)
         self.state.now = -1  # so that the feed notes its first line
         self.session: Counter[tuple[str, str, str | None]] = Counter()
         self._clock = clock
         self._is_ours = is_ours
-        self._began = self._read_at = clock()
-        self._reference = reference
-        self._reference_at = self._began
+        self._began = self._read_at = self._swept_at = clock()
+        self._fresh = False  # lines were read since the last look
         self._live = False
         self._items: deque[_Item] = deque()
         self._told: dict[int, _Told] = {}  # by id: a row may get a better key
         self._reported: dict[int, Verdict] = {}  # by the first leg's seq: told while in transit
         self._held_up_to = 0  # legs up to this seq were old enough to be looked at
         self._waiting: dict[int, tuple[Leg, int]] = {}  # of those, the ones not told for good; and their `last` then
+        self._retried: dict[int, int] = {}  # refused local mail that waits, as `_waiting`
         self._unsure: deque[_Closed] = deque(maxlen=UNSURE)
         self._minute: deque[tuple[int, Counter[str]]] = deque()  # by second
         self._gap: tuple[int, int] | None = None  # lines were lost between
@@ -156,6 +159,11 @@ class Live(Run):
 
     def _feed(self, block: bytes) -> None:
         self._read_at = self._clock()
+        self._fresh = True
+        now = int(self._wall())
+        if abs(now - self._reference) >= REFERENCE_EVERY:
+            self._reference = now
+            self.log.clock.move_reference(now)
         start = 0
         while start < len(block):
             # A few lines at a time, so that a fault's beginning and its end are seen each in its place.
@@ -177,12 +185,12 @@ class Live(Run):
             settle(self.state, now)
         self._check_faults(now)
         self._check_held(now)
-        self._check_unsure(now)
+        if self._fresh:
+            self._fresh = False
+            self._check_unsure(now)
         clock = self._clock()
-        if clock - self._reference_at >= REFERENCE_EVERY:
-            self._reference += int(clock - self._reference_at)
-            self._reference_at = clock
-            self.log.clock.move_reference(self._reference)
+        if clock - self._swept_at >= SWEEP_EVERY:
+            self._swept_at = clock
             _shorten(self.state.runs, self.state.hosts.values())
             while len(self._reported) > self.remembered:
                 del self._reported[next(iter(self._reported))]
@@ -241,6 +249,7 @@ class Live(Run):
         limit = now - self.hold
         up_to = self._held_up_to
         fresh: list[Leg] = []
+        retried: dict[int, int] = {}
         for space in self.state.spaces:
             for leg in reversed(space.legs.values()):
                 if leg.first > limit:
@@ -252,8 +261,11 @@ class Live(Run):
             # Refused by the milter, and tried again by pickup each minute.
             for leg in _retried(space.retry_ids.values(), (w.legs for w in space.retries.values())):
                 if leg.first <= limit:
-                    self._hold(leg, now)
+                    retried[leg.seq] = leg.last
+                    if self._retried.get(leg.seq) != leg.last:
+                        self._hold(leg, now)
         self._held_up_to = up_to
+        self._retried = retried
         fresh.sort(key=lambda leg: leg.seq)
         self._waiting.update((leg.seq, (leg, -1)) for leg in fresh)
         for seq, (leg, last) in list(self._waiting.items()):

@@ -70,9 +70,9 @@ def run_tail(options: TailOptions, *, sink: Callable[[tzinfo], Sink]) -> int:
     out = sink(zone)
     live = Live(
         zone,
-        int(time.time()),
         hold=options.hold,
         clock=time.monotonic,
+        wall=time.time,
         is_ours=None if conf is None else conf.is_ours,
     )
     ours = set(options.our_domains) | (conf.domains if conf is not None else set())
