@@ -162,7 +162,8 @@ def _relative(text: str, now: datetime) -> int | None:
 def _later(moment: datetime, months: int) -> datetime:
     from dateutil.relativedelta import relativedelta
 
-    return moment + relativedelta(months=months)
+    later: datetime = moment + relativedelta(months=months)
+    return later
 
 
 def _absolute(text: str, now: datetime, latest: date) -> int | None:
@@ -197,7 +198,8 @@ def _read(text: str, default: date) -> datetime:
     from dateutil import parser as dateutil_parser
 
     # In upper case, because dateutil knows UTC and Z only so.
-    return dateutil_parser.parse(text.upper(), default=datetime.combine(default, time()))
+    found: datetime = dateutil_parser.parse(text.upper(), default=datetime.combine(default, time()))
+    return found
 
 
 def _at(text: str, default: date, now: datetime) -> int:
@@ -263,9 +265,10 @@ def _tz_variable(name: str) -> tzinfo:
     try:
         from dateutil import tz as dateutil_tz
 
-        return dateutil_tz.tzstr(name, posix_offset=True)
+        rule: tzinfo = dateutil_tz.tzstr(name, posix_offset=True)
     except ValueError:
         return UTC
+    return rule
 
 
 def _file_zone(path: Path) -> tzinfo:
