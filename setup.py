@@ -27,6 +27,7 @@ if os.environ.get("LOGSCAN_COMPILE") == "1":
     if {"bdist_wheel", "editable_wheel", "build_ext"} & set(sys.argv):
         from mypyc.build import mypycify
 
+        # Without the settings of pyproject.toml: they are for checks, which need stubs that a build has not got.
         paths = [f"{name.replace('.', '/')}.py" for name in COMPILED]
-        compiled["ext_modules"] = mypycify(["--ignore-missing-imports", *paths], opt_level="3")
+        compiled["ext_modules"] = mypycify(["--config-file=", "--ignore-missing-imports", *paths], opt_level="3")
 setup(data_files=[("share/man/man1", [str(made)])], **compiled)

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_logs import NOW, Log
 
-from logscan.correlate.feed import Feed
 from logscan.model import SourceInfo
 from logscan.pipeline import Options, run_report
 from logscan.sources.ahead import ahead
@@ -111,20 +110,19 @@ def test_a_reader_that_stops_early_leaves_nothing_behind(tmp_path: Path) -> None
     blocks.close()
 
 
-def test_a_report_that_is_interrupted_leaves_no_thread_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_that_is_interrupted_leaves_no_thread_behind(tmp_path: Path) -> None:
     log = Log()
     for minute in range(8000):
         log.mail(NOW - 600_000 + 60 * minute)
     path = log.write(tmp_path / "maillog.1.gz")
     threads: list[int] = []
 
-    def interrupted(feed: Feed, block: bytes) -> None:
+    def interrupted(done: int, total: int | None) -> None:
         threads.append(threading.active_count())
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt) as caught:
-        patch.setattr(Feed, "block", interrupted)
-        run_report(Options([str(path)]), warn=pytest.fail, now=NOW)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run_report(Options([str(path)]), warn=pytest.fail, progress=interrupted, now=NOW)
     # The error is still at hand, and with it every frame that was left.
     assert threads == [2]
     assert threading.active_count() == 1, caught
