@@ -281,11 +281,11 @@ ROWS: tuple[Row, ...] = (
     # Memory.
     ("dstring-failed-q", "<queue_id>: dkimf_dstring_new() failed", "resource", "error", "resource", None, "internal"),
     ("dstring-failed", "dkimf_dstring_new() failed", "resource", "error", "resource", None, "internal"),
-    ("malloc-q", "<queue_id>: malloc(): <strerror>", "resource", "warning", "resource", None, "internal"),
+    ("malloc-q", "<queue_id>: malloc(): <strerror>", "resource", "error", "resource", None, "internal"),
     ("malloc", "malloc(): <strerror>", "resource", "error", "resource", None, "internal"),
     ("strdup-q", "<queue_id>: strdup(): <strerror>", "resource", "error", "resource", None, "internal"),
     ("connect-malloc", "<client_host> malloc(): <strerror>", "resource", "error", "resource", None, "internal"),
-    ("requeue-info", "message requeueing (internal error)", "resource", "info", "resource", None, "internal"),
+    ("requeue-info", "message requeueing (internal error)", "resource", "error", "resource", None, "internal"),
     ("requeue-err", "message requeueing (internal error)", "resource", "error", "resource", None, "internal"),
     # Limits, tags and data sets while mail flows.
     ("too-much-header", "too much header data", "refused", "info", None, None, "policy"),
@@ -359,7 +359,7 @@ ROWS: tuple[Row, ...] = (
     ("started-emptyargs", "OpenDKIM Filter v<version> starting ()", "startup", "info", "opendkim-started"),
     ("terminating", "OpenDKIM Filter v<version> terminating with status <status>, errno = <errno>", "shutdown", "info", "opendkim-stopped"),
     ("reloaded", "configuration reloaded from <conffile>", "reload", "info"),
-    ("reload-ignored", "ignoring reload signal", "reload", "error", "config"),
+    ("reload-ignored", "ignoring reload signal", "reload", "warning", "config"),
     ("reload-lib-failed", "can't configure DKIM library: <reason>; continuing", "config", "error", "library"),
     # Configuration: on standard error at start, in the log at reload.
     ("conf-syntax", "<conffile>: configuration error at line <line>: <reason>", "config", "error", "config", "conffile"),
@@ -413,7 +413,8 @@ ROWS: tuple[Row, ...] = (
     ("conf-rep-spamcheck", "<conffile>: <invalid|unusable> value for ReputationSpamCheck", "config", "error", "config", "conffile"),
     ("conf-rep-init", "<conffile>: can't initialize reputation subsystem", "config", "error", "config", "conffile"),
     ("conf-required", '<conffile>: required parameter "<name>" missing', "config", "error", "config", "conffile"),
-    ("conf-deprecated", "<conffile>: settings found for deprecated value(s): <names>; <aborting|continuing>", "config", "warning", "config", "conffile"),
+    ("conf-deprecated", "<conffile>: settings found for deprecated value(s): <names>; continuing", "config", "warning", "config", "conffile"),
+    ("conf-deprecated", "<conffile>: settings found for deprecated value(s): <names>; aborting", "config", "error", "config", "conffile"),
     ("conf-xheader", '"X-Header" deprecated; use "SoftwareHeader" instead', "config", "warning", "config"),
     ("conf-reportaddress", "error parsing ReportAddress; using default", "config", "warning", "config"),
     # The KeyFile.
@@ -429,7 +430,7 @@ ROWS: tuple[Row, ...] = (
     ("start-chroot-warn", "using ChangeRootDirectory without Userid not advised", "startup-fault", "warning", "config"),
     ("start-chdir", "<file>: chdir(): <strerror>", "startup-fault", "error", "opendkim-start-failed", "file"),
     ("start-chroot", "<file>: chroot(): <strerror>", "startup-fault", "error", "opendkim-start-failed", "file"),
-    ("start-prctl", "prctl(): <strerror>", "resource", "error", "resource"),
+    ("start-prctl", "prctl(): <strerror>", "resource", "warning", "resource"),
     ("start-cores", "can't enable coredumps; continuing", "resource", "warning", "resource"),
     ("start-fork", "fork(): <strerror>", "startup-fault", "error", "opendkim-start-failed"),
     ("start-pidfile", "can't write pid to <path>: <strerror>", "startup-fault", "warning", "config", "path"),

@@ -82,8 +82,9 @@ def config(facts: Facts) -> Advice:
             f"grep -i PolicyScript {CONF}; correct the script that the line names; {RELOAD}",
         )
     if facts.says("deprecated"):
+        so = f" {facts.so}" if facts.says("; aborting") else ""
         return (
-            f"{file} has settings that have no effect any more: {cut(facts.cause, 80)}",
+            f"{file} has settings that have no effect any more: {cut(facts.cause, 80)}.{so}",
             f"Remove or rename them in {path}; {check}",
         )
     return _setting(facts, file, path, check)

@@ -49,8 +49,7 @@ MOUNTS = (("postfix", "/etc/postfix"), ("spool", "/var/spool/postfix"), ("lib", 
 class Scenario:
     """One situation: settings, then `play(lab)` sends the mail. opendkim None: not started.
 
-    faults: the kinds of fault that the daemons' trouble amounts to, "a|b" where either will do.
-    hit_too: messages that a fault hit though they ended well. rows: the faults to the last number, in place of both.
+    rows: the faults that the daemons' trouble amounts to, to the last number.
     """
 
     name: str
@@ -59,9 +58,7 @@ class Scenario:
     master: str = ""
     opendkim: dict[str, str] | None = field(default_factory=dict)
     keys: Callable[[OpenDkim], None] | None = None
-    faults: tuple[str, ...] = ()
-    hit_too: int = 0
-    rows: tuple[Row, ...] | None = None
+    rows: tuple[Row, ...] = ()
     syslog: tuple[str, bool] = ("traditional", False)
     pickup: int = 1
 
@@ -296,7 +293,7 @@ class Rig:
             for server in lab.servers:
                 server.close()
         return Run(scenario.name, logs["maillog"], logs["messages"], logs["all"], lab.sent,
-                   list(scenario.faults), scenario.opendkim, scenario.postfix)
+                   list(scenario.rows), scenario.opendkim, scenario.postfix)
 
 
 def wait(what: Callable[[], object], seconds: float = 10) -> None:

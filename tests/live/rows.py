@@ -15,13 +15,17 @@ Fault = dict[str, Any]
 
 @dataclass(frozen=True)
 class Row:
-    """One row. count: how often it happened, None where that is chance. hit: messages hit, None likewise."""
+    """One row. count: how often it happened, None where that is chance. hit: messages hit, None likewise.
+
+    ongoing: the log does not show its end; None where that is not compared.
+    """
 
     kind: str
     subject: str = ""
     severity: str = "error"
     count: int | None = 1
     hit: int | None = 0
+    ongoing: bool | None = None
 
 
 def faults_of(log: bytes, directory: Path) -> list[Fault]:
@@ -51,11 +55,15 @@ def differences(faults: Iterable[Fault], rows: Iterable[Row]) -> list[str]:
         if row is None:
             wrong.append(f"unexpected {fault['severity']} {fault['kind']} {fault['subject']!r}: {fault['lines']}")
             continue
-        for name, key in (("severity", "severity"), ("count", "count"), ("hit", "messages_hit")):
+        compared = (("severity", "severity"), ("count", "count"), ("hit", "messages_hit"), ("ongoing", "ongoing"))
+        for name, key in compared:
             value = getattr(row, name)
             if value is not None and fault[key] != value:
                 wrong.append(f"{row.kind} {row.subject!r}: {key} {fault[key]}, not {value}: {fault['lines']}")
     for fault in found:
         if not fault["meaning"] or not fault["fix"]:
             wrong.append(f"{fault['kind']}: no meaning or fix")
+        hit = fault["messages_hit"]
+        if hit and f" {hit:,} message" not in fault["meaning"]:
+            wrong.append(f"{fault['kind']}: what became of {hit} messages is not in its meaning")
     return wrong

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from .dkim import sign
+from .postfix import MILTER
 from .register import SIGNED, register
 from .rig import STRANGER, Lab, Scenario
+from .rows import Row
 from .truth import Expect, Sent, Words
 
 SCENARIOS: dict[str, Scenario] = {}
@@ -96,7 +98,7 @@ def inbound_two_signatures(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(opendkim=None, faults=("milter-unreachable",))
+@scenario(opendkim=None, rows=(Row("milter-unreachable", MILTER, hit=1, ongoing=True),))
 def inbound_down(lab: Lab) -> None:
     """OpenDKIM is down while mail comes in."""
     receive(lab, Expect("milter-error", "connect-refused", "inbound"), selector=None)

@@ -8,11 +8,13 @@ import time
 from .opendkim import OpenDkim
 from .register import NOT_IN_TABLE, SIGNED, failed, register
 from .rig import Lab, Scenario
+from .rows import Row
 
 SCENARIOS: dict[str, Scenario] = {}
 scenario = register(SCENARIOS)
 REFUSED, WAITING = failed("key", "tempfailed"), failed("key", "deferred")
 KEY = "mx2026.private"
+NAME, PATH = "mx2026._domainkey.example.org", f"/etc/dkimkeys/{KEY}"
 
 
 def remove_key(opendkim: OpenDkim) -> None:
@@ -61,13 +63,13 @@ def refused(lab: Lab) -> None:
     time.sleep(2.2)
 
 
-@scenario(keys=remove_key, faults=("key-missing",))
+@scenario(keys=remove_key, rows=(Row("key-missing", PATH, count=None, hit=3),))
 def key_missing(lab: Lab) -> None:
     """The key file is absent: clients are told 451, local mail is tried again and again."""
     refused(lab)
 
 
-@scenario(keys=remove_key, faults=("key-missing",), hit_too=1, opendkim={"LogWhy": "yes"})
+@scenario(keys=remove_key, rows=(Row("key-missing", PATH, count=None, hit=1),), opendkim={"LogWhy": "yes"})
 def key_missing_repaired(lab: Lab) -> None:
     """The key comes back: waiting local mail is signed; a client that tries again is another message."""
     again = "<again.1@app.example.org>"
@@ -82,19 +84,19 @@ def key_missing_repaired(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(keys=hide_key, faults=("key-unreadable",))
+@scenario(keys=hide_key, rows=(Row("key-unreadable", PATH, count=None, hit=3),))
 def key_unreadable(lab: Lab) -> None:
     """The key belongs to root."""
     refused(lab)
 
 
-@scenario(keys=expose_key, faults=("key-insecure",))
+@scenario(keys=expose_key, rows=(Row("key-insecure", NAME, count=None, hit=3),))
 def key_insecure_refused(lab: Lab) -> None:
     """Everybody may read the key, and RequireSafeKeys is on."""
     refused(lab)
 
 
-@scenario(keys=expose_key, faults=("key-insecure",), opendkim={"RequireSafeKeys": "no"})
+@scenario(keys=expose_key, rows=(Row("key-insecure", NAME, "warning", count=2),), opendkim={"RequireSafeKeys": "no"})
 def key_insecure_signed(lab: Lab) -> None:
     """Everybody may read the key, and RequireSafeKeys is off: a warning, and a signature."""
     lab.smtp(SIGNED)
@@ -102,13 +104,13 @@ def key_insecure_signed(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(keys=spoil_key, faults=("key-malformed",))
+@scenario(keys=spoil_key, rows=(Row("key-malformed", count=None, hit=3),))
 def key_malformed(lab: Lab) -> None:
     """The key file holds something else."""
     refused(lab)
 
 
-@scenario(keys=spoil_key, faults=("key-malformed",), opendkim={"On-InternalError": "accept"})
+@scenario(keys=spoil_key, rows=(Row("key-malformed", count=2, hit=2),), opendkim={"On-InternalError": "accept"})
 def key_malformed_accept(lab: Lab) -> None:
     """The same, and the mail goes out unsigned."""
     lab.smtp(failed("key"))
@@ -116,7 +118,7 @@ def key_malformed_accept(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(keys=weaken_key, faults=("key-weak",))
+@scenario(keys=weaken_key, rows=(Row("key-weak", count=2, hit=2),))
 def key_weak(lab: Lab) -> None:
     """A key shorter than MinimumKeyBits: the mail is refused for good."""
     lab.smtp(failed("key", "rejected"))
@@ -124,20 +126,20 @@ def key_weak(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(keys=weaken_key, faults=("key-weak",), opendkim={"On-SignatureError": "accept"})
+@scenario(keys=weaken_key, rows=(Row("key-weak", hit=1),), opendkim={"On-SignatureError": "accept"})
 def key_weak_accept(lab: Lab) -> None:
     """The same, and the mail goes out unsigned."""
     lab.smtp(failed("key"))
     lab.settle()
 
 
-@scenario(keys=lose_row, faults=("signingtable|keytable",))
+@scenario(keys=lose_row, rows=(Row("signingtable", "gone._domainkey.example.org", count=None, hit=3),))
 def key_row_missing(lab: Lab) -> None:
     """SigningTable names a key that KeyTable does not have."""
     refused(lab)
 
 
-@scenario(keys=one_of_two, faults=("key-missing",), opendkim={"MultipleSignatures": "yes"})
+@scenario(keys=one_of_two, rows=(Row("key-missing", PATH, hit=1),), opendkim={"MultipleSignatures": "yes"})
 def key_missing_of_two(lab: Lab) -> None:
     """One of two keys is absent: nothing is signed at all."""
     lab.smtp(REFUSED)

@@ -8,20 +8,21 @@ import time
 from .postfix import MILTER
 from .register import NO_MAIL, SIGNED, failed, register
 from .rig import APP, Lab, Scenario
+from .rows import Row
 from .truth import Expect
 
 SCENARIOS: dict[str, Scenario] = {}
 scenario = register(SCENARIOS)
-OUTAGE = ("milter-unreachable",)
 REFUSED = "connect-refused"
 # A client that a milter refused before its recipients were known: rule 6 has nothing to look at.
 UNSEEN = ("outbound", "unknown")
 OTHER = ("127.0.0.1", 8892)
-BOTH = {"smtpd_milters": f"{MILTER}, inet:{OTHER[0]}:{OTHER[1]}"}
+OTHER_MILTER = f"inet:{OTHER[0]}:{OTHER[1]}"
+BOTH = {"smtpd_milters": f"{MILTER}, {OTHER_MILTER}"}
 QUICK = {"milter_connect_timeout": "1s", "milter_command_timeout": "1s", "milter_content_timeout": "1s"}
 
 
-@scenario(opendkim=None, faults=OUTAGE)
+@scenario(opendkim=None, rows=(Row("milter-unreachable", MILTER, count=5, hit=6, ongoing=True),))
 def down_accept(lab: Lab) -> None:
     """Mail goes through unsigned, all of a session after one warning."""
     lab.smtp(failed(REFUSED))
@@ -34,7 +35,7 @@ def down_accept(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(opendkim=None, faults=OUTAGE, pickup=60, postfix={"milter_default_action": "tempfail"})
+@scenario(opendkim=None, rows=(Row("milter-unreachable", MILTER, count=6, hit=2, ongoing=True),), pickup=60, postfix={"milter_default_action": "tempfail"})
 def down_tempfail(lab: Lab) -> None:
     """Clients are told 451, local mail waits in maildrop and is tried again under new queue IDs."""
     lab.smtp(failed(REFUSED, "tempfailed", UNSEEN))
@@ -47,7 +48,7 @@ def down_tempfail(lab: Lab) -> None:
     lab.pickup()
 
 
-@scenario(opendkim=None, faults=OUTAGE, hit_too=1, pickup=60, postfix={"milter_default_action": "tempfail"})
+@scenario(opendkim=None, rows=(Row("milter-unreachable", MILTER, count=2, hit=0, ongoing=False),), pickup=60, postfix={"milter_default_action": "tempfail"})
 def down_tempfail_then_back(lab: Lab) -> None:
     """Local mail that waited in maildrop is signed once OpenDKIM is back."""
     lab.sendmail(SIGNED, sender="root@example.org")
@@ -59,7 +60,7 @@ def down_tempfail_then_back(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(opendkim=None, faults=OUTAGE, postfix={"milter_default_action": "reject"})
+@scenario(opendkim=None, rows=(Row("milter-unreachable", MILTER, count=3, hit=2, ongoing=True),), postfix={"milter_default_action": "reject"})
 def down_reject(lab: Lab) -> None:
     """Clients are told 550, local mail comes back to its sender."""
     lab.smtp(failed(REFUSED, "rejected", UNSEEN))
@@ -68,7 +69,7 @@ def down_reject(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(opendkim=None, faults=OUTAGE, postfix={"milter_default_action": "quarantine"})
+@scenario(opendkim=None, rows=(Row("milter-unreachable", MILTER, count=4, hit=4, ongoing=True),), postfix={"milter_default_action": "quarantine"})
 def down_quarantine(lab: Lab) -> None:
     """Mail is held; what the administrator lets go leaves unsigned."""
     lab.smtp(failed(REFUSED, "held"))
@@ -92,13 +93,13 @@ def killed_between(lab: Lab, then: Expect) -> None:
     lab.settle()
 
 
-@scenario(faults=("milter-lost", "opendkim-crashed"))
+@scenario(rows=(Row("milter-lost", MILTER, count=1, hit=2, ongoing=False), Row("opendkim-crashed"),))
 def killed_between_accept(lab: Lab) -> None:
     """SIGKILL between two mails of a session: the rest of the session stays unsigned though it is back."""
     killed_between(lab, failed("connection-lost"))
 
 
-@scenario(faults=("milter-lost", "opendkim-crashed"), postfix={"milter_default_action": "tempfail"})
+@scenario(rows=(Row("milter-lost", MILTER, count=1, hit=2, ongoing=False), Row("opendkim-crashed"),), postfix={"milter_default_action": "tempfail"})
 def killed_between_tempfail(lab: Lab) -> None:
     """The same; the client is told 451."""
     killed_between(lab, failed("connection-lost", "tempfailed", UNSEEN))
@@ -121,20 +122,20 @@ def killed_within(lab: Lab, then: Expect, later: Expect) -> None:
     lab.settle()
 
 
-@scenario(faults=("milter-lost", "opendkim-crashed"))
+@scenario(rows=(Row("milter-lost", MILTER, count=1, hit=2, ongoing=False), Row("opendkim-crashed"),))
 def killed_within_accept(lab: Lab) -> None:
     """SIGKILL after DATA began."""
     killed_within(lab, failed("connection-lost"), failed("connection-lost"))
 
 
-@scenario(faults=("milter-lost", "opendkim-crashed"), postfix={"milter_default_action": "tempfail"})
+@scenario(rows=(Row("milter-lost", MILTER, count=1, hit=2, ongoing=False), Row("opendkim-crashed"),), postfix={"milter_default_action": "tempfail"})
 def killed_within_tempfail(lab: Lab) -> None:
     """The same; refused at the end of the message, and the session's next mail at MAIL."""
     killed_within(lab, failed("connection-lost", "tempfailed"),
                   failed("connection-lost", "tempfailed", UNSEEN))
 
 
-@scenario(faults=("milter-timeout",), postfix=QUICK)
+@scenario(rows=(Row("milter-timeout", MILTER, count=3, hit=4, ongoing=False),), postfix=QUICK)
 def hang_accept(lab: Lab) -> None:
     """SIGSTOP: a new session, a session already open and local mail time out; SIGCONT: signed again."""
     with lab.session() as client:
@@ -150,7 +151,7 @@ def hang_accept(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(faults=("milter-timeout",), postfix={**QUICK, "milter_default_action": "tempfail"})
+@scenario(rows=(Row("milter-timeout", MILTER, hit=1, ongoing=False),), postfix={**QUICK, "milter_default_action": "tempfail"})
 def hang_within_tempfail(lab: Lab) -> None:
     """SIGSTOP after DATA began: refused at the end of the message."""
     sent, data = lab.mail(failed("reply-timeout", "tempfailed"))
@@ -167,7 +168,7 @@ def hang_within_tempfail(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(faults=("milter-lost", "opendkim-crashed"))
+@scenario(rows=(Row("milter-lost", MILTER, count=1, hit=3, ongoing=False), Row("opendkim-crashed"),))
 def sessions_side_by_side(lab: Lab) -> None:
     """Two sessions, one of which lost its milter: neither is taken for the other."""
     lost = failed("connection-lost")
@@ -183,7 +184,7 @@ def sessions_side_by_side(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(faults=("milter-lost", "milter-unreachable", "opendkim-crashed"))
+@scenario(rows=(Row("milter-lost", MILTER, count=None, hit=None), Row("milter-unreachable", MILTER, count=None, hit=None), Row("opendkim-crashed", count=None),))
 def storm(lab: Lab) -> None:
     """Three clients at work while OpenDKIM dies and returns; what is expected is read off the arrivals."""
 
@@ -210,10 +211,11 @@ def storm(lab: Lab) -> None:
             sent.expect = failed((REFUSED, "connection-lost"))
 
 
-UNIX = {"smtpd_milters": "unix:/run/opendkim/opendkim.sock"}
+UNIX_SOCKET = "unix:/run/opendkim/opendkim.sock"
+UNIX = {"smtpd_milters": UNIX_SOCKET}
 
 
-@scenario(opendkim=None, postfix=UNIX, faults=OUTAGE)
+@scenario(opendkim=None, postfix=UNIX, rows=(Row("milter-unreachable", UNIX_SOCKET, count=2, hit=2, ongoing=True),))
 def socket_missing(lab: Lab) -> None:
     """A unix socket that is not there."""
     lab.smtp(failed("socket-missing"))
@@ -221,7 +223,7 @@ def socket_missing(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(postfix=UNIX, faults=OUTAGE,
+@scenario(postfix=UNIX, rows=(Row("milter-unreachable", UNIX_SOCKET, count=2, hit=2, ongoing=True),),
           opendkim={"Socket": "local:/run/opendkim/opendkim.sock", "UMask": "077"})
 def socket_forbidden(lab: Lab) -> None:
     """A unix socket that Postfix may not open."""
@@ -230,7 +232,7 @@ def socket_forbidden(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(opendkim=None, faults=("milter-protocol",), postfix={"smtpd_milters": "inet:203.0.113.25:25"})
+@scenario(opendkim=None, rows=(Row("milter-protocol", "inet:203.0.113.25:25", count=2, hit=2, ongoing=True),), postfix={"smtpd_milters": "inet:203.0.113.25:25"})
 def not_a_milter(lab: Lab) -> None:
     """A mail server listens where the milter should."""
     lab.smtp(failed("protocol"))
@@ -238,7 +240,7 @@ def not_a_milter(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(postfix=BOTH, faults=OUTAGE)
+@scenario(postfix=BOTH, rows=(Row("milter-unreachable", OTHER_MILTER, count=2, hit=0, ongoing=True),))
 def other_down_accept(lab: Lab) -> None:
     """A second milter is dead; OpenDKIM signs all the same."""
     lab.smtp(SIGNED)
@@ -246,7 +248,7 @@ def other_down_accept(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(postfix={**BOTH, "milter_default_action": "tempfail"}, faults=OUTAGE, pickup=60)
+@scenario(postfix={**BOTH, "milter_default_action": "tempfail"}, rows=(Row("milter-unreachable", OTHER_MILTER, count=2, hit=2, ongoing=True),), pickup=60)
 def other_down_tempfail(lab: Lab) -> None:
     """A second milter is dead, and its death refuses the mail."""
     lab.smtp(failed(("other-milter", REFUSED), "tempfailed", UNSEEN))
@@ -254,7 +256,7 @@ def other_down_tempfail(lab: Lab) -> None:
     time.sleep(0.5)
 
 
-@scenario(postfix={"smtpd_milters": f"inet:{OTHER[0]}:{OTHER[1]}, {MILTER}"}, faults=OUTAGE)
+@scenario(postfix={"smtpd_milters": f"inet:{OTHER[0]}:{OTHER[1]}, {MILTER}"}, rows=(Row("milter-unreachable", OTHER_MILTER, count=2, hit=0, ongoing=True),))
 def other_first_down_accept(lab: Lab) -> None:
     """The dead one stands before OpenDKIM."""
     lab.smtp(SIGNED)
@@ -270,7 +272,7 @@ def other_rejects_signed(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(postfix=BOTH, faults=("milter-lost",))
+@scenario(postfix=BOTH, rows=(Row("milter-lost", OTHER_MILTER, count=1, hit=0, ongoing=True),))
 def other_lost_accept(lab: Lab) -> None:
     """Another milter drops the connection at the end of a message that OpenDKIM signed; it is sent."""
     lab.milter(OTHER, None)
@@ -278,7 +280,7 @@ def other_lost_accept(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(postfix={**BOTH, "milter_default_action": "tempfail"}, faults=("milter-lost",))
+@scenario(postfix={**BOTH, "milter_default_action": "tempfail"}, rows=(Row("milter-lost", OTHER_MILTER, count=1, hit=1, ongoing=True),))
 def other_lost_tempfail(lab: Lab) -> None:
     """The same, and its failure refuses the mail: the signature went nowhere."""
     lab.milter(OTHER, None)
@@ -286,7 +288,7 @@ def other_lost_tempfail(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(opendkim=None, syslog=("traditional", True), faults=OUTAGE,
+@scenario(opendkim=None, syslog=("traditional", True), rows=(Row("milter-unreachable", MILTER, count=8, hit=2, ongoing=True),),
           postfix={"smtpd_milters": ", ".join([MILTER] * 4)})
 def repeated_lines(lab: Lab) -> None:
     """rsyslog folds equal lines."""
@@ -295,7 +297,7 @@ def repeated_lines(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(opendkim=None, faults=("opendkim-start-failed|key-missing", "milter-unreachable"))
+@scenario(opendkim=None, rows=(Row("key-missing", "/etc/dkimkeys/absent.private"), Row("milter-unreachable", MILTER, count=1, hit=1, ongoing=True),))
 def start_failed(lab: Lab) -> None:
     """OpenDKIM does not start for want of its KeyFile, and says so outside the mail log."""
     lab.opendkim.start({"KeyTable": "", "SigningTable": "", "Domain": "example.org", "Selector": "mx2026",
@@ -305,7 +307,7 @@ def start_failed(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(faults=("opendkim-stopped", "opendkim-started", "milter-unreachable"))
+@scenario(rows=(Row("opendkim-stopped", severity="info"), Row("opendkim-started", severity="info", count=2), Row("milter-unreachable", MILTER, count=2, hit=2, ongoing=False),))
 def stopped_and_started(lab: Lab) -> None:
     """An orderly stop, an outage, a start."""
     lab.smtp(SIGNED)
@@ -319,7 +321,7 @@ def stopped_and_started(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(opendkim={"AutoRestart": "yes"}, faults=("opendkim-crashed",))
+@scenario(opendkim={"AutoRestart": "yes"}, rows=(Row("opendkim-crashed"),))
 def auto_restart(lab: Lab) -> None:
     """The working process dies of a signal, and its parent starts another."""
     lab.smtp(SIGNED)
@@ -336,7 +338,7 @@ def broken_config(lab: Lab) -> None:
     path.write_text(path.read_text() + "KeyTable /etc/dkimkeys/absent\n")
 
 
-@scenario(faults=("dataset|keytable|config",))
+@scenario(rows=(Row("dataset", "/etc/dkimkeys/absent"),))
 def reload_failed(lab: Lab) -> None:
     """A reload fails; the old configuration signs on."""
     lab.smtp(SIGNED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .opendkim import OpenDkim
 from .register import NOT_IN_TABLE, SIGNED, SILENT, register
 from .rig import APP, Lab, Scenario
+from .rows import Row
 from .truth import Expect
 
 SCENARIOS: dict[str, Scenario] = {}
@@ -141,7 +142,7 @@ def dont_sign_mail_to(lab: Lab) -> None:
 UNKNOWN = Expect("undecided", ("success-not-logged", "opendkim-absent"))
 
 
-@scenario(opendkim={"SyslogSuccess": "no"})
+@scenario(opendkim={"SyslogSuccess": "no"}, rows=(Row("not-logging", "opendkim", "warning", count=3),))
 def success_not_logged(lab: Lab) -> None:
     """SyslogSuccess off: the log cannot tell, whatever arrived."""
     lab.smtp(UNKNOWN)
@@ -150,7 +151,7 @@ def success_not_logged(lab: Lab) -> None:
     lab.settle()
 
 
-@scenario(opendkim={"SyslogSuccess": "no", **WHY})
+@scenario(opendkim={"SyslogSuccess": "no", **WHY}, rows=(Row("not-logging", "opendkim", "warning"),))
 def success_not_logged_why(lab: Lab) -> None:
     """SyslogSuccess off, LogWhy on: what was left unsigned can be told, what was signed cannot."""
     lab.smtp(UNKNOWN)

@@ -8,6 +8,8 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .rows import Row
+
 Words = str | tuple[str, ...]
 """An expected word, or several where the contract leaves the choice."""
 
@@ -71,7 +73,7 @@ class Run:
     messages_log: bytes
     all_log: bytes
     messages: list[Sent]
-    faults: list[str]
+    rows: list[Row]
     opendkim: dict[str, str] | None
     postfix: dict[str, str]
 
