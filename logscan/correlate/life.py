@@ -25,6 +25,8 @@ NO_ANSWER = frozenset({"key-retrieval-timeout", "key-retrieval-failed", "key-ret
 SEVERITY: dict[str, Severity] = {"error": "error", "warning": "warning", "info": "info"}
 # `<conffile>: <what is wrong with the KeyFile>` repeats the line about the KeyFile itself.
 _KEYFILE_AGAIN = frozenset({"conf-script-open", "conf-key-insecure-stderr", "conf-key-notregular"})
+# A row that says again, and less well, what the other has just said.
+_AFTER = {"signing-table-read-error": "db-lookup-error", "stats-failed": "stats-fopen"}
 _LOOP = frozenset({"restart-count", "restart-rate"})
 # AutoRestart's parent, when the child ended; the child has said why.
 _EXITS = frozenset({"child-exit", "child-exit-restart"})
@@ -95,6 +97,8 @@ def _again(state: State, host: Host, last: Said, shape: Shape, subject: bytes, s
     if pid and pid == last.parent and shape.name == last.shape.name and subject == last.subject:
         return True
     if shape.name == "stderr-usage" and kind == shape.fault:
+        return True
+    if _AFTER.get(shape.name) == last.shape.name:
         return True
     if stderr and not last.stderr and shape.fault == kind and subject in (last.subject, b""):
         return True

@@ -227,3 +227,12 @@ def test_domains_without_an_answer_between_others_that_have_one_are_their_own_tr
     assert rows(judge(timed_out(Log(), "example.net", "example.com", "example.edu"))) == []
     many = [f"d{number}.example.net" for number in range(9)]
     assert rows(judge(timed_out(Log(), *many))) == [("dns", "resolver", "warning", 9)]
+
+
+def test_a_database_that_fails_at_a_mail_is_one_fault_and_hits_it() -> None:
+    log = Log().connect().client("4F2A91C03B7").named("4F2A91C03B7")
+    log.opendkim('error looking up "app@example.org" in database: Can\'t contact LDAP server')
+    log.words("4F2A91C03B7", "error reading signing table").refused("4F2A91C03B7")
+    judged = judge(log)
+    assert rows(judged) == [("dataset", "", "error", 1)]
+    assert judged.fault("dataset").messages_hit == 1

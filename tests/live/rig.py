@@ -32,6 +32,7 @@ from .truth import Copy, Expect, Run, Sent, bounced_token, headers, new_signatur
 
 MX = ("127.0.0.1", 25)
 SUBMISSION = ("192.0.2.10", 587)
+MAILERS = 60999  # a group of several users, seen inside alone
 APP, STRANGER = "10.0.0.20", "198.51.100.7"
 HOSTS = """127.0.0.1 localhost
 192.0.2.10 mx.example.org mx
@@ -41,7 +42,7 @@ HOSTS = """127.0.0.1 localhost
 """
 MOUNTS = (("postfix", "/etc/postfix"), ("spool", "/var/spool/postfix"), ("lib", "/var/lib/postfix"),
           ("dkimkeys", "/etc/dkimkeys"), ("opendkim.conf", "/etc/opendkim.conf"), ("run", "/run"),
-          ("log", "/var/log"), ("mail", "/var/mail"), ("hosts", "/etc/hosts"),
+          ("log", "/var/log"), ("mail", "/var/mail"), ("hosts", "/etc/hosts"), ("group", "/etc/group"),
           ("resolv.conf", "/etc/resolv.conf"))
 
 
@@ -261,6 +262,7 @@ class Rig:
                             ("mail", "nobody")):
             shutil.chown(self.root / name, owner)
         (self.root / "hosts").write_text(HOSTS)
+        (self.root / "group").write_text(Path("/etc/group").read_text() + f"mailers:x:{MAILERS}:postfix,nobody\n")
         (self.root / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
         (self.root / "opendkim.conf").write_text("")
 

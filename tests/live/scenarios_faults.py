@@ -18,7 +18,7 @@ from .listener import Listener, bound
 from .opendkim import OpenDkim
 from .postfix import MILTER
 from .register import SIGNED, failed, register
-from .rig import Lab, Scenario
+from .rig import MAILERS, Lab, Scenario
 from .rows import Row
 from .scenarios_inbound import inbound, receive
 from .scenarios_milter import BOTH, OTHER, UNSEEN
@@ -30,8 +30,9 @@ scenario = register(SCENARIOS)
 
 NAME, FILE = "mx2026._domainkey.example.org", "mx2026.private"
 PATH = f"/etc/dkimkeys/{FILE}"
-REFUSED, REJECTED, UNSIGNED = failed("key", "tempfailed"), failed("key", "rejected"), failed("key")
+REFUSED, REJECTED = failed("key", "tempfailed"), failed("key", "rejected")
 INTERNAL = failed("internal", "tempfailed")
+LDAP = "ldap://127.0.0.1:1/o=x?a?sub?(x=$d)"
 # Signed, but the line that says so does not say which mail.
 UNTOLD = Expect("undecided", "success-not-logged")
 
@@ -65,17 +66,19 @@ def other_kind(opendkim: OpenDkim) -> None:
     opendkim.write(FILE, done.stdout.decode(), 0o600)
 
 
-def shared_group(opendkim: OpenDkim) -> None:
-    """Readable by a group that root is in too."""
-    own(FILE, 0o640, "opendkim", "root")(opendkim)
-
-
 def foreign_directory(opendkim: OpenDkim) -> None:
     """The key in a directory that another user can write."""
     (opendkim.keys / "sub").mkdir()
     shutil.move(opendkim.keys / FILE, opendkim.keys / "sub" / FILE)
     shutil.chown(opendkim.keys / "sub", "nobody")
     opendkim.write("KeyTable", f"{NAME} example.org:mx2026:/etc/dkimkeys/sub/{FILE}\n")
+
+
+def open_directory(opendkim: OpenDkim) -> None:
+    """The key in a directory that a group of several can write."""
+    foreign_directory(opendkim)
+    shutil.chown(opendkim.keys / "sub", "opendkim", MAILERS)
+    (opendkim.keys / "sub").chmod(0o770)
 
 
 BROKEN = (
@@ -87,6 +90,9 @@ BROKEN = (
     Broken("key_of_another", key("key-insecure"), own(FILE, 0o644, "nobody")),
     Broken("key_of_another_allowed", key("key-insecure", severity="warning"), own(FILE, 0o644, "nobody"), SIGNED,
            {"RequireSafeKeys": "no"}),
+    Broken("key_of_primary_group", key("key-insecure"), own(FILE, 0o640, "opendkim", "nogroup")),
+    Broken("key_of_group", key("key-insecure"), own(FILE, 0o640, "opendkim", MAILERS)),
+    Broken("key_in_open_directory", key("key-insecure"), open_directory),
     Broken("key_below_minimum", key("key-weak", ""), expect=REJECTED, opendkim={"MinimumKeyBits": "2048"}),
     Broken("key_in_foreign_directory", key("key-insecure"), foreign_directory),
     # KeyTable's rows.
@@ -104,6 +110,9 @@ BROKEN = (
     # What else a mail needs.
     Broken("temporary_directory_missing", Row("resource", "/nosuch", hit=1), expect=INTERNAL,
            opendkim={"TemporaryDirectory": "/nosuch", "KeepTemporaryFiles": "yes"}),
+    Broken("ldap_of_keytable_down", key("keytable"), opendkim={"SoftStart": "yes", "KeyTable": LDAP}),
+    Broken("ldap_of_signingtable_down", Row("dataset", hit=1), expect=INTERNAL,
+           opendkim={"SoftStart": "yes", "SigningTable": LDAP}),
     Broken("too_much_header", expect=Expect("unsigned", "other", effect="tempfailed"), opendkim={"MaximumHeaders": "100"}),
     Broken("no_queue_id", Row("config", severity="warning"), expect=UNTOLD, postfix={
         "milter_connect_macros": "j", "milter_helo_macros": "", "milter_mail_macros": "{auth_type}", "milter_rcpt_macros": "",
@@ -126,6 +135,21 @@ SCENARIOS |= {
                          rows=(case.row,) if case.row else ())
     for case in BROKEN
 }
+
+
+@scenario(opendkim={"RequiredHeaders": "yes"})
+def header_twice(lab: Lab) -> None:
+    """OpenDKIM refuses a mail with two Subjects, as it was told to: no fault, and not signed."""
+    lab.smtp(Expect("unsigned", "other", effect="rejected"), extra="Subject: again\r\n")
+    lab.settle()
+
+
+@scenario(rows=(Row("resource", "/nosuch/stats", "warning"),), opendkim={"Statistics": "/nosuch/stats"})
+def statistics_file_missing(lab: Lab) -> None:
+    """What OpenDKIM would count of incoming mail cannot be written; mail goes on."""
+    receive(lab, inbound("pass"))
+    lab.smtp(SIGNED)
+    lab.settle()
 
 
 # --- milters: how Postfix fails at one -----------------------------------------------------------------------------
@@ -158,6 +182,8 @@ def packet(command: bytes, content: bytes = b"") -> bytes:
     return struct.pack("!I", 1 + len(content)) + command + content
 
 
+AGREES = packet(b"O", struct.pack("!III", 6, 0, 0))
+
 ODD = (
     Odd("host_unknown", "milter-unreachable", "socket-missing", "inet:nosuch.invalid:8891"),
     Odd("service_unknown", "milter-unreachable", "socket-missing", "inet:127.0.0.1:nosuch"),
@@ -170,8 +196,17 @@ ODD = (
     Odd("negotiates_too_new", "milter-protocol", "protocol", AWAY, answer=packet(b"O", struct.pack("!III", 99, 0, 0))),
     Odd("negotiates_too_little", "milter-protocol", "protocol", AWAY, answer=packet(b"O", b"\0\0")),
     Odd("empty_packet", "milter-protocol", "protocol", AWAY, answer=b"\0\0\0\0"),
+    Odd("negotiates_short", "milter-lost", "connection-lost", AWAY, answer=b"\0\0\0\x0dO\0\0"),
+    Odd("negotiates_and_leaves", "milter-lost", "connection-lost", AWAY, answer=AGREES),
+    Odd("command_missing", "milter-lost", "connection-lost", AWAY, answer=AGREES + b"\0\0\0\x05"),
+    Odd("packet_empty_later", "milter-protocol", "protocol", AWAY, answer=AGREES + b"\0\0\0\0"),
+    Odd("reply_with_more", "milter-protocol", "protocol", AWAY, answer=AGREES + packet(b"c", b"more")),
+    Odd("reply_malformed", "milter-protocol", "protocol", AWAY, answer=AGREES + packet(b"y", b"nonsense\0")),
+    Odd("wants_too_much", "milter-protocol", "protocol", AWAY, answer=packet(b"O", struct.pack("!III", 6, 0x8000, 0))),
+    Odd("postfix_protocol_unknown", "milter-protocol", "protocol", AWAY, answer=AGREES,
+        postfix={"milter_protocol": "nonsense"}),
     Odd("answers_nonsense", "milter-protocol", "protocol", AWAY,
-        answer=packet(b"O", struct.pack("!III", 6, 0, 0)) + packet(b"?")),
+        answer=AGREES + packet(b"?")),
 )  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def put(name: str, text: str, mode: int = 0o640) -> Prepare:
     return lambda opendkim: opendkim.write(name, text, mode)
 
 
-def own(name: str, mode: int, user: str = "opendkim", group: str = "opendkim") -> Prepare:
+def own(name: str, mode: int, user: str = "opendkim", group: str | int = "opendkim") -> Prepare:
     """Give a file of /etc/dkimkeys another owner and mode."""
 
     def prepare(opendkim: OpenDkim) -> None:
