@@ -72,6 +72,11 @@ def note(state: State, origin: Origin, match: Match, payload: bytes, line: bytes
             if stderr:
                 host.said = host.said._replace(stderr=True)
             return host.said.fault
+    if stderr and shape.name == "start-opensocket":
+        # Standard error may come after all the rest, and does not say which socket.
+        for (name, kind, _), fault in state.faults.items():
+            if name == host.name and kind == "socket" and fault.count and state.now - fault.last <= TOGETHER:
+                return fault
     key = (host.name, shape.fault, subject)
     before = state.faults.get(key)
     severity = before.severity if before is not None and before.count else "warning"

@@ -483,6 +483,7 @@ ROWS: tuple[Row, ...] = (
     # Command line, on standard error only: the program name is part of the text.
     ("stderr-no-user", "opendkim: no such user '<user>'", "startup-fault", "error", "opendkim-start-failed", "user"),
     ("stderr-no-group", "opendkim: no such group '<group>'", "startup-fault", "error", "opendkim-start-failed", "group"),
+    ("stderr-chroot-warn", "opendkim: use of ChangeRootDirectory without Userid not advised", "startup-fault", "warning", "config"),
     ("stderr-option", "opendkim: invalid option -- '<option>'", "startup-fault", "error", "opendkim-start-failed"),
     ("stderr-option-value", "opendkim: option requires an argument -- '<option>'", "startup-fault", "error", "opendkim-start-failed"),
     ("stderr-usage-option", "#011-<option> <text+>", "info", "info"),

@@ -260,6 +260,11 @@ def socket(facts: Facts) -> Advice:
             f"OpenDKIM did not start: it may not listen on {name}. Ports below 1024 are root's.",
             f"Write `Socket inet:8891@127.0.0.1` in {CONF} and smtpd_milters = inet:127.0.0.1:8891 in main.cf; {RESTART}",
         )
+    if facts.says("socket cleanup failed"):
+        return (
+            f"OpenDKIM did not start: it may not enter the directory of {name}, or cannot remove the one of before there.",
+            f"namei -l $(sed -n 's/^Socket *local://p' {CONF}); chown opendkim that directory, rm an old socket; {RESTART}",
+        )
     if facts.says("Permission denied", "No such file or directory"):
         return (
             f"OpenDKIM did not start: it cannot make {name}, since the directory is missing or not its own.",

@@ -35,7 +35,7 @@ class Start:
     (with the file of the other facilities), "journal" (with what went to standard error).
     status: how the process ended, None where it runs all the same.
     reload: the faults of a reload, which are all in the mail log; None: as of a start.
-    reloads: the reload went through.
+    reloads: the reload went through. survives: a reload does not kill it, as what is played then has to be told.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Start:
     command: tuple[str, ...] = ("opendkim", "-f", "-x", CONF)
     reload: tuple[Row, ...] | None = None
     reloads: bool = False
+    survives: bool = True
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,18 @@ def folder(name: str) -> Prepare:
     def prepare(opendkim: OpenDkim) -> None:
         (opendkim.keys / name).unlink()
         (opendkim.keys / name).mkdir()
+
+    return prepare
+
+
+def stale_socket(user: str) -> Prepare:
+    """A socket that a dead process of a user left."""
+
+    def prepare(opendkim: OpenDkim) -> None:
+        path = opendkim.keys.parent / "run/opendkim/opendkim.sock"
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(path))
+        shutil.chown(path, user)
 
     return prepare
 
@@ -190,8 +203,20 @@ STARTS = (
     # It runs, but who waits for the PID file takes it for failed.
     Start("pid_file_folder_missing", (Row("config", "/run/nosuch/opendkim.pid", "warning"),), "mail", None,
           {"PidFile": "/run/nosuch/opendkim.pid"}, reload=(), reloads=True),
+    Start("chroot_without_user", (Row("config", severity="warning"),), "mail", None,
+          {"ChangeRootDirectory": "/", "UserID": ""}, reload=(), reloads=True),
+    # The build crashes of it, and says nothing; only systemd and the kernel would.
+    Start("facility_unknown", status=-11, conf={"SyslogFacility": "nosuch"}, survives=False),
+    Start("script_with_an_error", status=-11, conf={"SetupPolicyScript": f"{KEYS}/x.lua"}, survives=False,
+          prepare=put("x.lua", "this is not lua(\n")),
     # The socket.
     Start("socket_not_set", (Row("socket"),), conf={"Socket": ""}, reload=(), reloads=True),
+    Start("socket_stale", (), "mail", None, {"Socket": "local:/run/opendkim/opendkim.sock"}, reloads=True,
+          prepare=stale_socket("opendkim")),
+    socket_fault("socket_stale_of_another", "local:/run/opendkim/opendkim.sock", "", prepare=stale_socket("root")),
+    Start("socket_told", (), "mail", None, {"MilterDebug": "6"}, reloads=True),
+    Start("socket_tried_again", (Row("socket", "inet:24@127.0.0.1", count=2), Row("opendkim-restart-loop")), "mail", 69,
+          {"AutoRestart": "yes", "AutoRestartRate": "2/1h", "Socket": "inet:24@127.0.0.1"}, reload=(), reloads=True),
     socket_fault("socket_in_use", "inet:587@192.0.2.10", command=("opendkim", "-f", "-u", "root", "-x", CONF)),
     socket_fault("socket_port_of_root", "inet:24@127.0.0.1"),
     socket_fault("socket_folder_missing", "local:/run/nosuch/opendkim.sock"),
