@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from logscan.correlate import life, milters
+from logscan.correlate import life, milters, resolver
 from logscan.correlate.state import LOST, OK, WORD_CAP, Leg, Origin, State, Word, word
 from logscan.correlate.transit import QUEUE_ID, find_leg, open_leg
 from logscan.model import Fault
@@ -74,7 +74,7 @@ def opendkim(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     elif known.bits == OK:
         run.success = True
         if host.unanswered:
-            life.answered(state, host)
+            resolver.answered(state, host)
     run.seen = True
     space = host.only
     leg = space.legs.get(queue_id) if space is not None else None
@@ -146,10 +146,10 @@ def _slow(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
             host.key_trouble.append((payload, fault))
         return
     leg = _word(state, origin, queue_id, word(shape.kind, shape.reason, payload))
-    if shape.name in life.NO_ANSWER:
-        life.unanswered(state, host, match.fields.get("domain", b""), line)
+    if shape.name in resolver.NO_ANSWER:
+        resolver.unanswered(state, host, match.fields.get("domain", b""), line)
     elif host.unanswered and shape.name in ("key-retrieval-notfound", "bad-signature", "key-revoked"):
-        life.answered(state, host)
+        resolver.answered(state, host)
     if not shape.message_fault:
         return
     if fault is None:

@@ -16,11 +16,6 @@ TOGETHER = 2  # seconds within which two lines are of one event
 # A session that lost its milter notices at its next mail, and smtpd_timeout lets it wait for that so long.
 IDLE = 300
 STDERR = b"opendkim: "
-# So many domains without an answer, none more than so many seconds after the one before, are no accident.
-DOMAINS = 3
-SILENCE = 600
-RESOLVER = b"resolver"
-NO_ANSWER = frozenset({"key-retrieval-timeout", "key-retrieval-failed", "key-retrieval-noinit", "key-retrieval-class"})
 
 SEVERITY: dict[str, Severity] = {"error": "error", "warning": "warning", "info": "info"}
 # `<conffile>: <what is wrong with the KeyFile>` repeats the line about the KeyFile itself.
@@ -198,42 +193,13 @@ def tell_refusal(state: State, host: Host, leg: Leg) -> None:
         host.refusing = None
 
 
-def unanswered(state: State, host: Host, domain: bytes, line: bytes) -> None:
-    """The DNS gave no answer about a domain's key. One domain's servers may be down; of several in a row, with no
-    good answer between them, our own resolver is.
-
-    Where OpenDKIM does not log its successes nobody sees the answers between them: then it takes more of them.
-    """
-    waiting = host.unanswered
-    if waiting and state.now - waiting[-1][0] > SILENCE:
-        waiting.clear()
-    if all(domain != other for _, other, _ in waiting):
-        waiting.append((state.now, domain, line[:500]))
-    if len(waiting) < (DOMAINS if host.run.success else 3 * DOMAINS):
-        return
-    key = (host.name, "dns", RESOLVER)
-    if key not in state.faults or not state.faults[key].ongoing:
-        for at, _, before in waiting[:-1]:
-            fault = state.fault(host, "dns", RESOLVER, "warning", before)
-            fault.first = min(fault.first, at)
-    state.fault(host, "dns", RESOLVER, "warning", line).ongoing = True
-    del waiting[: -3 * DOMAINS]
-
-
-def answered(state: State, host: Host) -> None:
-    """The DNS gave somebody's key, or said that there is none."""
-    host.unanswered.clear()
-    fault = state.faults.get((host.name, "dns", RESOLVER))
-    if fault is not None:
-        fault.ongoing = False
-
-
 def trouble(state: State, host: Host, fault: Fault, line: bytes) -> None:
     """Something that keeps OpenDKIM from answering: the cause of what Postfix misses now, or will miss."""
     host.trouble = (state.now, fault, line[:500])
     host.mended = False
-    for outage in host.outages.values() if state.window.holds(state.now) else ():
-        outage.cause = (fault, host.trouble[2])
+    for endpoint, outage in host.outages.items() if state.window.holds(state.now) else ():
+        if is_here(endpoint):
+            outage.cause = (fault, host.trouble[2])
 
 
 def explain(state: State, host: Host, outage: Fault, endpoint: bytes) -> None:

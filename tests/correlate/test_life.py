@@ -109,7 +109,9 @@ def test_an_outage_has_no_cause_that_is_not_its_own() -> None:
     # It has started since, long ago.
     log = Log().started().stopped().wait(60).started(8).wait(4000)
     assert cause(judge(failing(log)), "milter-unreachable") is None
-    # The milter is on another host, or nothing was said.
+    # The milter is on another host, whether the trouble comes before or after, or nothing was said.
+    later = failing(Log(), REFUSED.replace("127.0.0.1", "192.0.2.9")).started().stopped()
+    assert cause(judge(later), "milter-unreachable") is None
     remote = failing(Log().started().stopped(), REFUSED.replace("127.0.0.1", "192.0.2.9"))
     assert cause(judge(remote), "milter-unreachable") is None
     assert cause(judge(failing(Log())), "milter-unreachable") is None
@@ -164,6 +166,11 @@ def test_signatures_without_a_queue_id_are_logged_signatures() -> None:
     assert judged.run.state.hosts[b"mx"].nameless
 
 
+def test_repeats_that_rsyslog_folds_are_counted_each() -> None:
+    log = Log().connect().smtpd(REFUSED).smtpd(f"message repeated 71 times: [ {REFUSED}]")
+    assert judge(log).fault("milter-unreachable").count == 72
+
+
 def loop(log: Log, times: int) -> Log:
     """AutoRestart with a socket that cannot be made, as 2.11 logs it; 5 is the parent."""
     for child in range(6, 6 + times):
@@ -204,9 +211,9 @@ def timed_out(log: Log, *domains: str) -> Log:
 
 
 def test_several_domains_without_an_answer_in_a_row_are_our_own_resolver() -> None:
-    three = ("example.net", "example.com", "example.edu")
-    log = timed_out(Log().mail("4F2A91C03B7", "+"), *three)
-    assert rows(judge(log)) == [("dns", "resolver", "warning", 3)]
+    five = ("example.net", "example.com", "example.edu", "a.example.net", "b.example.net")
+    log = timed_out(Log().mail("4F2A91C03B7", "+"), *five)
+    assert rows(judge(log)) == [("dns", "resolver", "warning", 5)]
     assert judge(log).fault("dns").ongoing
     log.mail("4F2A91C03B8", "DKIM verification successful", client="mail.example.net[192.0.2.25]")
     assert not judge(log).fault("dns").ongoing
@@ -214,19 +221,19 @@ def test_several_domains_without_an_answer_in_a_row_are_our_own_resolver() -> No
 
 def test_domains_without_an_answer_between_others_that_have_one_are_their_own_trouble() -> None:
     log = Log().mail("4F2A91C03B7", "+")
-    for domain in ("example.net", "example.com", "example.edu", "example.info"):
+    for domain in ("example.net", "example.com", "example.edu", "example.info", "a.example.net", "b.example.net"):
         timed_out(log, domain).mail("4F2A91C03B8", "DKIM verification successful")
     assert rows(judge(log)) == []
     # One domain alone, however often; and domains that fail hours apart.
     assert rows(judge(timed_out(Log().mail("4F2A91C03B7", "+"), *["example.net"] * 9))) == []
     log = Log().mail("4F2A91C03B7", "+")
-    for domain in ("example.net", "example.com", "example.edu", "example.info"):
+    for domain in ("example.net", "example.com", "example.edu", "example.info", "a.example.net", "b.example.net"):
         timed_out(log.wait(3600), domain)
     assert rows(judge(log)) == []
     # Nobody knows about the answers where none are logged.
-    assert rows(judge(timed_out(Log(), "example.net", "example.com", "example.edu"))) == []
-    many = [f"d{number}.example.net" for number in range(9)]
-    assert rows(judge(timed_out(Log(), *many))) == [("dns", "resolver", "warning", 9)]
+    assert rows(judge(timed_out(Log(), *[f"d{number}.example.net" for number in range(9)]))) == []
+    many = [f"d{number}.example.net" for number in range(15)]
+    assert rows(judge(timed_out(Log(), *many))) == [("dns", "resolver", "warning", 15)]
 
 
 def test_a_database_that_fails_at_a_mail_is_one_fault_and_hits_it() -> None:
