@@ -40,8 +40,7 @@ def advise(fault: Fault) -> Advice:
 
 
 def _spells(fault: Fault) -> str:
-    return f"It came back {fault.spells - 1} times after it had ended." if fault.spells > 2 else (
-        "It came back once after it had ended." if fault.spells == 2 else "")
+    return f"There were {fault.spells:,} outages in all." if fault.spells > 1 else ""
 
 
 _WORDS: dict[str, Callable[[Facts], Advice]] = {

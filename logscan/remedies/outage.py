@@ -44,13 +44,14 @@ def because(fault: Fault) -> str:
     cause, line = fault.cause
     text = line.decode("utf-8", "backslashreplace")
     said = _PAYLOAD.search(text)
+    when = "The last time " if fault.spells > 1 else ""
     if cause.kind == "opendkim-stopped":
-        return "OpenDKIM had been stopped."
+        return f"{when}OpenDKIM had been stopped."
     if cause.kind == "opendkim-crashed":
-        return "OpenDKIM had crashed."
+        return f"{when}OpenDKIM had crashed."
     if cause.kind == "opendkim-restart-loop":
-        return "OpenDKIM had failed too often and was not started again."
-    return f'OpenDKIM did not start: "{cut(said[1], 110) if said else cause.kind}".'
+        return f"{when}OpenDKIM had failed too often and was not started again."
+    return f'{when}OpenDKIM did not start: "{cut(said[1], 110) if said else cause.kind}".'
 
 
 def is_foreign(fault: Fault) -> bool:
