@@ -113,6 +113,13 @@ BROKEN = (
     Broken("ldap_of_keytable_down", key("keytable"), opendkim={"SoftStart": "yes", "KeyTable": LDAP}),
     Broken("ldap_of_signingtable_down", Row("dataset", hit=1), expect=INTERNAL,
            opendkim={"SoftStart": "yes", "SigningTable": LDAP}),
+    # Settings that make it say more, or refuse and leave out what they name: no fault.
+    Broken("said_body_length", None, put("Lengths", "friend@example.net\n"), SIGNED, {"BodyLengthDB": "/etc/dkimkeys/Lengths"}),
+    Broken("said_mta_name", None, None, SIGNED, {"LogWhy": "yes", "MTA": "other"}),
+    Broken("said_macros", None, None, SIGNED, {"LogWhy": "yes", "MacroList": "nosuch=x"}),
+    Broken("said_exempt", None, None, Expect("unsigned", "other"), {"LogWhy": "yes", "ExemptDomains": "example.org"}),
+    Broken("said_by_domain", None, None, Expect("unsigned", "no-signing-domain"),
+           {**WITH_KEYFILE, "LogWhy": "yes", "Domain": "example.com"}),
     Broken("too_much_header", expect=Expect("unsigned", "other", effect="tempfailed"), opendkim={"MaximumHeaders": "100"}),
     Broken("no_queue_id", Row("config", severity="warning"), expect=UNTOLD, postfix={
         "milter_connect_macros": "j", "milter_helo_macros": "", "milter_mail_macros": "{auth_type}", "milter_rcpt_macros": "",
