@@ -78,6 +78,8 @@ def _setting(state: State, origin: Origin, match: Match, line: bytes) -> bool:
     if shape.fault is None:
         return False
     subject = match.fields.get(shape.subject or "", b"")
+    if not subject and shape.fault == "config":
+        subject = b"main.cf"
     state.fault(origin.host, shape.fault, subject, life.SEVERITY[shape.severity], line)
     return True
 

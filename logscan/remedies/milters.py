@@ -77,6 +77,11 @@ def no_connection(endpoint: str, cause: str) -> Advice:
             f"{who_listens(endpoint)} on the milter's host; check the firewall; systemctl status opendkim. The wait is"
             " milter_connect_timeout (30s).",
         )
+    if "assign requested address" in cause and endpoint.startswith(("inet:[", "inet6:[")):
+        return (
+            f"Postfix does not speak IPv6 here, so it cannot reach {name}.",
+            "postconf -e inet_protocols=all; systemctl restart postfix. Or let both sides use inet:127.0.0.1:8891",
+        )
     if "assign requested address" in cause:
         return (
             f"The host or port of {name} did not resolve, perhaps because smtpd runs chrooted.",

@@ -128,7 +128,7 @@ def _main_cf(facts: Facts) -> Advice:
         return (
             f"milter_default_action in main.cf is {facts.name or 'a word'}, which Postfix does not know: it tells clients to"
             " try later.",
-            "postconf -e milter_default_action=tempfail; postfix reload. Or accept, reject, quarantine, shutdown.",
+            "postconf -e milter_default_action=tempfail; postfix reload. Or accept, reject, quarantine.",
         )
     if facts.says("fatal: "):
         return (

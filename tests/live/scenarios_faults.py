@@ -193,6 +193,7 @@ AGREES = packet(b"O", struct.pack("!III", 6, 0, 0))
 
 ODD = (
     Odd("host_unknown", "milter-unreachable", "socket-missing", "inet:nosuch.invalid:8891"),
+    Odd("address_family_off", "milter-unreachable", "socket-missing", "inet:[::1]:8891"),
     Odd("service_unknown", "milter-unreachable", "socket-missing", "inet:127.0.0.1:nosuch"),
     Odd("endpoint_without_transport", "milter-protocol", "protocol", "opendkim"),
     Odd("transport_unknown", "milter-protocol", "protocol", "tcp:127.0.0.1:8891"),
@@ -254,11 +255,25 @@ SCENARIOS |= {
 }  # fmt: skip
 
 
-@scenario(opendkim=None, rows=(Row("config", "nosuch = 1"),), postfix={"smtpd_milters": f"{{ {AWAY}, nosuch=1 }}"})
-def milter_option_unknown(lab: Lab) -> None:
-    """smtpd dies of a milter's settings before it greets anybody."""
+def nobody_greets(lab: Lab) -> None:
+    """smtpd dies of its milters' settings before it says anything."""
     with contextlib.suppress(smtplib.SMTPException, OSError), lab.session():
         pass
+
+
+# smtpd_milters that end smtpd, and the fault's subject.
+FATAL = {
+    "option_unknown": (f"{{ {AWAY}, nosuch=1 }}", "nosuch = 1"),
+    "option_bad_time": (f"{{ {AWAY}, connect_timeout=5y }}", "5y"),
+    "definition_empty": ("{}", "{}"),
+    "service_missing": ("inet:127.0.0.1", "127.0.0.1"),
+    "socket_name_too_long": (f"unix:/{'x' * 120}", "main.cf"),
+}
+SCENARIOS |= {
+    f"milter_{name}": Scenario(f"milter_{name}", nobody_greets, {"smtpd_milters": milters}, opendkim=None,
+                               rows=(Row("config", subject),))
+    for name, (milters, subject) in FATAL.items()
+}  # fmt: skip
 
 
 @scenario(opendkim=None, postfix={"milter_default_action": "explode"},
