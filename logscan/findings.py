@@ -125,10 +125,11 @@ def examine(legs: list[Leg]) -> Case:
     sender = sender_of(legs)
     domain = sender.rpartition(b"@")[2].lower() if sender else None
     effect = effect_of(legs)
+    judged = _last_try(legs) if len(legs) > 1 and first.kind == PICKUP else legs
     signed = False
     failure: Failure | None = None
     said = 0
-    for leg in legs:
+    for leg in judged:
         if leg.signatures is not None:
             signed = True
         if failure is None:
@@ -140,7 +141,7 @@ def examine(legs: list[Leg]) -> Case:
         return case_of(host, None, "bounce", effect, "signed" if signed else "unchecked")
     opened, service = first.proxy or (first.opened, first.service)
     if signed or _submitted(first, opened, service):
-        outcome, reason, run, endpoint = _outbound(legs, signed, failure, said)
+        outcome, reason, run, endpoint = _outbound(judged, signed, failure, said)
         return case_of(host, domain, "outbound", effect, outcome, reason, run, endpoint)
     checked, checked_reason = _inbound(legs, failure, said)
     # Behind a filter before the queue OpenDKIM sees loopback, so what it makes of the client says nothing.
@@ -152,7 +153,7 @@ def examine(legs: list[Leg]) -> Case:
     local, relayed = _deliveries(legs)
     if seen and local:
         return case_of(host, None, "inbound", effect, None, None, -1, b"", checked, checked_reason)
-    outcome, reason, run, endpoint = _outbound(legs, signed, failure, said)
+    outcome, reason, run, endpoint = _outbound(judged, signed, failure, said)
     if heard & CONSULTED:
         return case_of(host, domain, "outbound", effect, outcome, reason, run, endpoint)
     client, _, orig = client_fields(opened)
@@ -284,6 +285,12 @@ def _submitted(first: Leg, opened: bytes, service: bytes) -> bool:
 @lru_cache(1024)
 def _is_submission(service: bytes) -> bool:
     return any(part in SUBMISSION for part in service.split(b"/")[1:-1])
+
+
+def _last_try(legs: list[Leg]) -> list[Leg]:
+    """The legs of local mail from its last try on: those before it were refused, and their troubles with them."""
+    tries = [place for place, leg in enumerate(legs) if leg.kind == PICKUP and b"> orig_id=" not in leg.opened]
+    return legs[tries[-1] :] if tries else legs
 
 
 def _decisive(legs: list[Leg]) -> Leg:

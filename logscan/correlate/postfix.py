@@ -416,6 +416,7 @@ def qmgr(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     if rest == b"removed":
         leg = space.legs.pop(queue_id, None)
         if leg is not None:
+            state.open_legs -= 1
             leg.end = REMOVED
             leg.last = state.now
             if leg.chain is not None:

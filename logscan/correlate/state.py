@@ -39,7 +39,7 @@ GRACE: Final = 5
 QUEUED_AGE: Final = 6 * 86400  # maximal_queue_lifetime is 5 days, and the last try may come a day late
 SESSION_AGE: Final = 3600  # a leg that Postfix never queued lives no longer than its SMTP session
 RETRY_AGE: Final = 2 * 86400  # a local mail that the milter refuses is tried again every minute
-LEG_CAP: Final = 50_000
+LEG_CAP: Final = 30_000  # open ones in all: one of a mail that waits takes up to 2 KB
 RECIPIENT_CAP: Final = 200
 WORD_CAP: Final = 64
 FAULT_CAP: Final = 5_000
@@ -264,6 +264,7 @@ class State:
         self.runs: list[Run] = []
         self.due = 0  # nothing has to be finished or let go before this instant
         self.spaces: list[Space] = []
+        self.open_legs = 0  # in all of them
         self.faults: dict[tuple[bytes, str, bytes], Fault] = {}
         self.next_sweep = 0
         self.foreign_lines = 0

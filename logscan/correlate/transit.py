@@ -47,8 +47,9 @@ def open_leg(state: State, space: Space, queue_id: bytes, kind: int, opened: byt
         return None
     state.seq += 1
     leg = legs[queue_id] = Leg(space, queue_id, state.now, state.seq, kind, opened, service)
-    if len(legs) > LEG_CAP:
-        _shed(state, space)
+    state.open_legs += 1
+    if state.open_legs > LEG_CAP:
+        _shed(state)
     return leg
 
 
@@ -61,6 +62,7 @@ def end_leg(state: State, leg: Leg, end: int) -> None:
     space = leg.space
     if space.legs.get(leg.queue_id) is leg:
         del space.legs[leg.queue_id]
+        state.open_legs -= 1
     if leg.chain is not None:
         leg.chain.open -= 1
     close(state, space, leg)
@@ -276,8 +278,9 @@ def _drop_retries(state: State, space: Space, before: int) -> None:
         _settled(state, leg)
 
 
-def _shed(state: State, space: Space) -> None:
-    """The cap is reached: let go of the oldest tenth, and say so in the count."""
+def _shed(state: State) -> None:
+    """The cap is reached: let go of the oldest tenth, where the most are open, and say so in the count."""
+    space = max(state.spaces, key=lambda space: len(space.legs))
     for leg in list(space.legs.values())[: LEG_CAP // 10]:
         state.let_go += 1
         end_leg(state, leg, AGED)
