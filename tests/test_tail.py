@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import io
+import sys
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "bench"))
+
+import generate
 from builder import NOW, OPENDKIM, OUTSIDE, START, Log, judge
 
 from logscan import live as live_module
@@ -444,6 +451,28 @@ def test_what_was_told_in_the_end_is_what_a_report_says(path: Path, hold: int) -
     for news in watch.news:
         if isinstance(news, MessageNews) and news.message.outcome == "unsigned":
             assert any(outcome != "signed" for _, outcome, _ in wanted[named(news.message)]), "a false unsigned"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_busy_days_counts_are_those_of_the_report_however_its_lines_come(seed: int) -> None:
+    output = io.BytesIO()
+    generate.generate(output, lines=12_000, seed=seed, per_day=100_000)
+    data = output.getvalue()
+    random = Random(seed)
+    watch = Watch(hold=random.choice((0, 30, 300)))
+    watch.live._is_older = lambda leg: False  # type: ignore[method-assign]
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start + random.choice((0, 100, 2_000, 50_000))) + 1 or len(data)
+        watch.live.block(data[start:end])
+        watch.look(half=random.random() < 0.1)
+        start = end
+    watch.live.end()
+    watch.news += watch.live.news()
+    report = judge(data).messages
+    assert watch.live.session == Counter((one.direction, one.outcome, one.reason) for one in report)
+    once = Counter(named(one.message) for one in watch.news if isinstance(one, MessageNews) and one.was is None)
+    assert once == Counter(named(one) for one in report)
 
 
 def test_the_readme_shows_what_a_terminal_shows() -> None:
