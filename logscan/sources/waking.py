@@ -73,7 +73,10 @@ class FileWatch:
         if self._notify is None:
             self._waker.wait(seconds)
             return
-        self._notify.watch(_STEP, _STEP, max(1, int(seconds * 1000)), self._waker)
+        try:
+            self._notify.watch(_STEP, _STEP, max(1, int(seconds * 1000)), self._waker)
+        except (OSError, RuntimeError):
+            self._notify = None  # it broke; until the directories change, the time is waited for
         self._waker.clear()
 
     def close(self) -> None:

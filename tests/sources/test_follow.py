@@ -468,6 +468,19 @@ def test_a_poke_ends_the_wait_for_a_file(tmp_path: Path, waker: Waker) -> None:
     watch.close()
 
 
+def test_notifications_that_break_are_no_busy_loop(tmp_path: Path, waker: Waker) -> None:
+    class Broken:
+        def watch(self, *_: object) -> None:
+            raise RuntimeError("the thread died")
+
+    watch = FileWatch(tmp_path / "maillog", waker)
+    watch.wait(0.001)
+    watch._notify = Broken()
+    watch.wait(20)
+    assert took(watch.wait, 0.02) >= 0.01
+    watch.close()
+
+
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("limit")])
 def test_where_there_are_no_notifications_the_time_is_waited_for(
     tmp_path: Path, waker: Waker, monkeypatch: pytest.MonkeyPatch, error: Exception
