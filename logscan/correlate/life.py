@@ -19,7 +19,7 @@ STDERR = b"opendkim: "
 
 SEVERITY: dict[str, Severity] = {"error": "error", "warning": "warning", "info": "info"}
 # `<conffile>: <what is wrong with the KeyFile>` repeats the line about the KeyFile itself.
-_KEYFILE_AGAIN = frozenset({"conf-script-open", "conf-key-insecure-stderr", "conf-key-notregular"})
+_KEYFILE_AGAIN = frozenset({"conf-script-open", "conf-key-notregular"})
 # A row that says again, and less well, what the other has just said.
 _AFTER = {"signing-table-read-error": "db-lookup-error", "stats-failed": "stats-fopen"}
 _LOOP = frozenset({"restart-count", "restart-rate"})
@@ -102,9 +102,10 @@ def _again(state: State, host: Host, last: Said, shape: Shape, subject: bytes, s
         return True
     if stderr and not last.stderr and shape.fault == kind and subject in (last.subject, b""):
         return True
+    if shape.name == "conf-key-insecure-stderr" and kind == shape.fault:
+        host.unsafe = None  # said only where it is refused; and it may name a directory, not the KeyFile
+        return True
     if shape.name in _KEYFILE_AGAIN and kind is not None and kind.startswith("key-") and subject == last.subject:
-        if shape.name == "conf-key-insecure-stderr":
-            host.unsafe = None  # said only where it is refused
         return True
     if shape.name == "libmilter-create-socket" and kind == "socket":
         _name_socket(state, host, last, subject)

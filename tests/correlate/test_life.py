@@ -243,3 +243,9 @@ def test_a_database_that_fails_at_a_mail_is_one_fault_and_hits_it() -> None:
     judged = judge(log)
     assert rows(judged) == [("dataset", "", "error", 1)]
     assert judged.fault("dataset").messages_hit == 1
+
+
+def test_a_key_file_below_an_open_directory_is_one_row_named_by_the_file() -> None:
+    open_to = 'opendkim is in group 118 which has multiple users (e.g., "postfix")'
+    log = opendkim(f"{KEY}: key data is not secure: {open_to}", f"{CONF}: {open_to}")
+    assert rows(judge(log)) == [("key-insecure", KEY, "error", 1)]

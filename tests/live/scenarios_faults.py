@@ -6,7 +6,6 @@ BROKEN is a table: one row is one situation with one mail. The rows of faults ar
 from __future__ import annotations
 
 import contextlib
-import shutil
 import smtplib
 import socket
 import struct
@@ -22,7 +21,7 @@ from .rig import MAILERS, Lab, Scenario
 from .rows import Row
 from .scenarios_inbound import inbound, receive
 from .scenarios_milter import BOTH, OTHER, UNSEEN
-from .starts import WITH_KEYFILE, folder, own, put
+from .starts import WITH_KEYFILE, below, folder, own, put
 from .truth import Expect
 
 SCENARIOS: dict[str, Scenario] = {}
@@ -66,21 +65,6 @@ def other_kind(opendkim: OpenDkim) -> None:
     opendkim.write(FILE, done.stdout.decode(), 0o600)
 
 
-def foreign_directory(opendkim: OpenDkim) -> None:
-    """The key in a directory that another user can write."""
-    (opendkim.keys / "sub").mkdir()
-    shutil.move(opendkim.keys / FILE, opendkim.keys / "sub" / FILE)
-    shutil.chown(opendkim.keys / "sub", "nobody")
-    opendkim.write("KeyTable", f"{NAME} example.org:mx2026:/etc/dkimkeys/sub/{FILE}\n")
-
-
-def open_directory(opendkim: OpenDkim) -> None:
-    """The key in a directory that a group of several can write."""
-    foreign_directory(opendkim)
-    shutil.chown(opendkim.keys / "sub", "opendkim", MAILERS)
-    (opendkim.keys / "sub").chmod(0o770)
-
-
 BROKEN = (
     # The key's file, through KeyTable.
     Broken("key_is_a_directory", key("key-other", PATH), folder(FILE)),
@@ -92,9 +76,9 @@ BROKEN = (
            {"RequireSafeKeys": "no"}),
     Broken("key_of_primary_group", key("key-insecure"), own(FILE, 0o640, "opendkim", "nogroup")),
     Broken("key_of_group", key("key-insecure"), own(FILE, 0o640, "opendkim", MAILERS)),
-    Broken("key_in_open_directory", key("key-insecure"), open_directory),
+    Broken("key_in_open_directory", key("key-insecure"), below(0o770, "opendkim", MAILERS)),
     Broken("key_below_minimum", key("key-weak", ""), expect=REJECTED, opendkim={"MinimumKeyBits": "2048"}),
-    Broken("key_in_foreign_directory", key("key-insecure"), foreign_directory),
+    Broken("key_in_foreign_directory", key("key-insecure"), below(0o755, "nobody", "nogroup")),
     # KeyTable's rows.
     Broken("row_without_value", key("key-malformed", ""), put("KeyTable", f"{NAME}\n")),
     Broken("row_of_one_field", key("keytable"), put("KeyTable", f"{NAME} example.org\n")),

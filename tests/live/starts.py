@@ -15,11 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .opendkim import ENDPOINT, OpenDkim
-from .rig import Rig
+from .rig import MAILERS, Rig
 from .rows import Row
 
 CONF, KEYS = "/etc/opendkim.conf", "/etc/dkimkeys"
 KEY = f"{KEYS}/mx2026.private"
+SUB = f"{KEYS}/sub/mx2026.private"
 ABSENT = f"{KEYS}/absent"
 WITH_KEYFILE = {"KeyTable": "", "SigningTable": "", "Domain": "example.org", "Selector": "mx2026", "KeyFile": KEY}
 MARK = " starting (args: "
@@ -72,6 +73,21 @@ def own(name: str, mode: int, user: str = "opendkim", group: str | int = "opendk
     def prepare(opendkim: OpenDkim) -> None:
         (opendkim.keys / name).chmod(mode)
         shutil.chown(opendkim.keys / name, user, group)
+
+    return prepare
+
+
+def below(mode: int, user: str, group: str | int) -> Prepare:
+    """Move the key into a directory `sub` of this mode and owner; KeyTable follows."""
+
+    def prepare(opendkim: OpenDkim) -> None:
+        sub = opendkim.keys / "sub"
+        sub.mkdir()
+        (opendkim.keys / "mx2026.private").rename(sub / "mx2026.private")
+        sub.chmod(mode)
+        shutil.chown(sub, user, group)
+        row = "mx2026._domainkey.example.org example.org:mx2026:/etc/dkimkeys/sub/mx2026.private\n"
+        opendkim.write("KeyTable", row)
 
     return prepare
 
@@ -189,6 +205,14 @@ STARTS = (
           prepare=own("mx2026.private", 0o600, "nobody"), reload=(Row("key-unreadable", KEY),)),
     Start("keyfile_of_another_allowed", (Row("key-insecure", KEY, "warning"),), "messages", None,
           {**WITH_KEYFILE, "RequireSafeKeys": "no"}, prepare=own("mx2026.private", 0o644, "nobody"), reloads=True),
+    Start("keyfile_of_primary_group", (Row("key-insecure", KEY),), "messages", conf=WITH_KEYFILE,
+          prepare=own("mx2026.private", 0o640, group="nogroup")),
+    Start("keyfile_of_group", (Row("key-insecure", KEY),), "messages", conf=WITH_KEYFILE,
+          prepare=own("mx2026.private", 0o640, group=MAILERS)),
+    Start("keyfile_in_foreign_directory", (Row("key-insecure", SUB),), "messages", prepare=below(0o755, "nobody", "nogroup"),
+          conf={**WITH_KEYFILE, "KeyFile": SUB}),
+    Start("keyfile_in_open_directory", (Row("key-insecure", SUB),), "messages", prepare=below(0o770, "opendkim", MAILERS),
+          conf={**WITH_KEYFILE, "KeyFile": SUB}),
     Start("keyfile_is_a_directory", (Row("key-other", KEY),), conf=WITH_KEYFILE, prepare=folder("mx2026.private")),
     # DNS and the library.
     Start("trust_anchor_missing", (Row("dns", "/nosuch/root.key"),), conf={"TrustAnchorFile": "/nosuch/root.key"}),
