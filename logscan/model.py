@@ -65,7 +65,7 @@ class Fault:
 
     What meaning and fix are made of, beside: effects, how many of the messages hit were sent, deferred, … (contract
     §1); spells, how many outages with an end between them; cause, OpenDKIM's own fault behind an outage, and its
-    line; foreign, the milter is not OpenDKIM.
+    line; by_absence, an outage that such a fault can be behind; foreign, the milter is not OpenDKIM.
     """
 
     kind: str
@@ -83,6 +83,7 @@ class Fault:
     effects: dict[str, int] = field(default_factory=dict)
     spells: int = 0
     cause: tuple[Fault, bytes] | None = None
+    by_absence: bool = False
     foreign: bool = False
 
     def hit(self, effect: str) -> None:

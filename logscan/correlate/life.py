@@ -22,6 +22,8 @@ SEVERITY: dict[str, Severity] = {"error": "error", "warning": "warning", "info":
 _KEYFILE_AGAIN = frozenset({"conf-script-open", "conf-key-notregular"})
 # A row that says again, and less well, what the other has just said.
 _AFTER = {"signing-table-read-error": "db-lookup-error", "stats-failed": "stats-fopen"}
+# Postfix's reasons (contract §1) when nobody is there.
+ABSENCE = frozenset({"connect-refused", "socket-missing", "connection-lost"})
 _LOOP = frozenset({"restart-count", "restart-rate"})
 # AutoRestart's parent, when the child ended; the child has said why.
 _EXITS = frozenset({"child-exit", "child-exit-restart"})
@@ -198,18 +200,22 @@ def trouble(state: State, host: Host, fault: Fault, line: bytes) -> None:
     """Something that keeps OpenDKIM from answering: the cause of what Postfix misses now, or will miss."""
     host.trouble = (state.now, fault, line[:500])
     host.mended = False
-    for endpoint, outage in host.outages.items() if state.window.holds(state.now) else ():
-        if is_here(endpoint):
+    for outage in host.outages.values() if state.window.holds(state.now) else ():
+        if outage.by_absence:
             outage.cause = (fault, host.trouble[2])
 
 
-def explain(state: State, host: Host, outage: Fault, endpoint: bytes) -> None:
-    """An outage begins: what OpenDKIM said of itself before is its cause, unless it has started since."""
+def explain(state: State, host: Host, outage: Fault, endpoint: bytes, reason: str) -> None:
+    """An outage begins: what OpenDKIM said of itself before is its cause, unless it has started since.
+
+    Only a daemon that is away is explained so: one that hangs, or whose socket is closed to Postfix, is there.
+    """
     outage.cause = None
-    if host.trouble is None or not is_here(endpoint):
+    outage.by_absence = reason in ABSENCE and is_here(endpoint)
+    if host.trouble is None or not outage.by_absence:
         return
     at, fault, line = host.trouble
-    if not host.mended or state.now - at <= IDLE:
+    if not host.mended or (reason == "connection-lost" and state.now - at <= IDLE):
         outage.cause = (fault, line)
 
 

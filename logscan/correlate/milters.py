@@ -119,7 +119,9 @@ def _event(state: State, origin: Origin, reason: str, endpoint: bytes, line: byt
     if state.window.holds(state.now):
         if key not in host.outages or not fault.ongoing:
             fault.spells += 1
-            life.explain(state, host, fault, endpoint)
+            life.explain(state, host, fault, endpoint, reason)
+        elif reason not in life.ABSENCE:
+            fault.by_absence, fault.cause = False, None  # it is there again, with another trouble
         fault.ongoing = True
     host.outages[key] = fault
     run = host.run

@@ -115,6 +115,24 @@ def test_an_outage_has_no_cause_that_is_not_its_own() -> None:
     remote = failing(Log().started().stopped(), REFUSED.replace("127.0.0.1", "192.0.2.9"))
     assert cause(judge(remote), "milter-unreachable") is None
     assert cause(judge(failing(Log())), "milter-unreachable") is None
+    # It started a minute ago, so a connection that is refused now is another matter.
+    log = Log().started().stopped().started(8).wait(60)
+    assert cause(judge(failing(log)), "milter-unreachable") is None
+
+
+def test_a_daemon_that_is_there_is_not_explained_by_its_absence() -> None:
+    for text, kind in (
+        ("connect to Milter service unix:/run/o.sock: Permission denied", "milter-unreachable"),
+        ("milter unix:/run/o.sock: can't read SMFIC_MAIL reply packet header: Connection timed out", "milter-timeout"),
+        ("milter unix:/run/o.sock: malformed reply: x", "milter-protocol"),
+    ):
+        log = failing(Log().started().stopped(), f"warning: {text}")
+        assert cause(judge(log), kind) is None
+        assert cause(judge(log.opendkim("terminated with signal 11, restarting", 6)), kind) is None
+    log = failing(Log().stopped(), "warning: connect to Milter service unix:/run/o.sock: No such file or directory")
+    assert cause(judge(log), "milter-unreachable") is not None
+    failing(log.started(8), "warning: connect to Milter service unix:/run/o.sock: Permission denied")
+    assert cause(judge(log), "milter-unreachable") is None
 
 
 def test_an_outage_ends_with_the_line_that_proves_the_milter_works() -> None:
