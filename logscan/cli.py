@@ -233,7 +233,9 @@ def report(
     check: Annotated[
         bool,
         typer.Option(
-            "--check", help="Status 1 if there are findings: unsigned or hit mail, a fault that is an error."
+            "--check",
+            help="Status 1 if there are findings: unsigned or hit mail, a fault that is an error, or a log that"
+            " cannot tell of any mail if it was signed. Status 2 if the log does not reach the time.",
         ),
     ] = False,
     compare: Annotated[
@@ -269,8 +271,8 @@ def report(
         result = run_report(options, progress=bar.progress, warn=bar.warn)
     screen.write(painted(result.doc, options, format.value, output, color.value), output)
     # What could be read is shown, but input that is missing is worse than what the rest of it says.
-    if result.status:
-        return int(result.status)
+    if result.status or (check and result.blank):
+        return FAILED
     return FINDINGS if check and layout.findings(result.doc) else OK
 
 

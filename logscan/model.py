@@ -13,6 +13,8 @@ Direction = Literal["outbound", "inbound", "bounce", "unknown"]
 Severity = Literal["error", "warning", "info"]
 
 OUTBOUND_OUTCOMES = ("signed", "unsigned", "milter-error", "undecided")
+# Reasons of undecided mail that last as long as the settings: no fraction is given where nothing else is known.
+CANNOT_TELL = ("success-not-logged", "opendkim-absent")
 INBOUND_OUTCOMES = ("pass", "fail", "none", "unchecked", "milter-error")
 SEVERITIES = ("error", "warning", "info")
 

@@ -44,6 +44,8 @@ BEFORE = 6 * 3600
 # Read on for so long after it: what comes in late in the window is as a rule delivered within minutes, and
 # what a day has not brought to an end is waiting for a host that is down.
 AFTER = 86400
+# A log that ends before the window is one of a host that is quiet just now, if it has not been so for longer.
+SILENCE = 6 * 3600
 
 OK, FAILED = 0, 2
 
@@ -75,10 +77,15 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class ReportResult:
-    """doc: the report in the contract's shape. status: 0, or 2 when the input was not what it should be."""
+    """doc: the report in the contract's shape. status: 0, or 2 when the input was not what it should be.
+
+    blank: the input does not reach the window, or has nothing of a host, that was asked for: no fault of the
+    input by itself, but nothing that a check could call good.
+    """
 
     doc: dict[str, Any]
     status: int
+    blank: bool = False
 
 
 class Job:
@@ -99,6 +106,7 @@ class Job:
         keep: Callable[[list[Leg], Case], None] | None = None,
     ) -> None:
         now = int(time.time()) if now is None else now
+        self._now = now
         self.options = options
         self.zone = timespan.zone(options.timezone)
         self.window = timespan.window(options.since, options.until, datetime.fromtimestamp(now, self.zone))
@@ -116,6 +124,7 @@ class Job:
         self.infos: list[SourceInfo] = []
         self.problems: list[SourceError] = []
         self.partial = False
+        self.blank = False  # as of a ReportResult
         self._opened = ExitStack()
         self._mail_elsewhere = False  # mail lines are in a log of which only a part was read
         self._warn = warn
@@ -271,6 +280,7 @@ class Job:
         known = [text(name) for name in state.hosts]
         for host in self.options.hosts:
             if lines and _bytes(host) not in state.hosts:
+                self.blank = True
                 some = ", ".join(sorted(known)[:10]) + (" and others" if len(known) > 10 else "")
                 self._warn(f"--host {host}: no line of it in the input, which has {some or 'none'}")
         if (self.options.jobs or 1) > 1:
@@ -301,6 +311,10 @@ class Job:
             return
         since, until = self.window.since, self.window.until
         if self.run.seen()[0] is None:
+            # Of a silence in the midst of the log, the log does tell.
+            asked_to = self._now if until is None else min(until, self._now)
+            late = since is not None and end < since and (since > self._now or asked_to - end > SILENCE)
+            self.blank = late or (until is not None and begin >= until)
             bounds = (("since", since), ("until", until))
             asked = " ".join(f"{word} {self._time(at)}" for word, at in bounds if at is not None)
             span = f"{self._time(begin)} to {self._time(end)}"
@@ -395,7 +409,7 @@ def run_report(
     warnings and status 2.
     """
     job, doc = report_of(options, warn=warn, progress=progress, now=now)
-    return ReportResult(doc, job.status)
+    return ReportResult(doc, job.status, job.blank)
 
 
 def report_of(

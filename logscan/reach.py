@@ -16,7 +16,7 @@ from logscan.errors import SourceError
 from logscan.model import SourceInfo, Window
 from logscan.parse.header import parse
 from logscan.parse.stamps import Clock
-from logscan.pipeline import Job
+from logscan.pipeline import SILENCE, Job
 from logscan.sources import merge
 from logscan.sources.blocks import read_blocks
 from logscan.sources.journal import NAME as JOURNAL
@@ -25,9 +25,8 @@ from logscan.sources.plan import PlannedSource, plan
 # Nobody misses an hour: logs are rotated a while after midnight, and not every host sends mail at night.
 PATIENCE = 3600
 # A silence at an edge of the log is one more pause of a quiet host unless it is so many times as long as those
-# before it, or where those cannot be looked up, longer than this.
+# before it, or where those cannot be looked up, longer than SILENCE.
 UNUSUAL = 2
-UNKNOWN = 6 * 3600
 
 
 @dataclass(slots=True)
@@ -113,7 +112,7 @@ class Reach:
         if silence <= PATIENCE:
             return False
         pause = self._longest_pause([other for other in place.sources if other.family == source.family])
-        return silence > (UNKNOWN if pause is None else UNUSUAL * pause)
+        return silence > (SILENCE if pause is None else UNUSUAL * pause)
 
     def _longest_pause(self, sources: list[PlannedSource]) -> int | None:
         """The longest time, in seconds, that passed between two lines; None for what can be read only once."""

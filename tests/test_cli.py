@@ -48,6 +48,7 @@ class Engine:
 
     doc: docs.Doc = field(default_factory=docs.healthy)
     status: int = 0
+    blank: bool = False
     error: BaseException | None = None
     warnings: list[str] = field(default_factory=list)
     asked: Any = None
@@ -65,7 +66,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
             warn(text)
         if made.error is not None:
             raise made.error
-        return types.SimpleNamespace(doc=made.doc, status=made.status)
+        return types.SimpleNamespace(doc=made.doc, status=made.status, blank=made.blank)
 
     def run_export(options: Options, *, format: str, output: str, warn: Any, progress: Any) -> int:
         made.asked = options
@@ -167,7 +168,8 @@ def test_report_formats(format: str, start: str, engine: Engine, capsys: pytest.
         (docs.problems, 0, False, 0),
         (docs.problems, 2, True, 2),
         (docs.healthy, 2, False, 2),
-        (docs.cannot_tell, 0, True, 0),
+        (docs.cannot_tell, 0, True, 1),
+        (docs.cannot_tell, 0, False, 0),
         (docs.empty, 0, True, 0),
     ],
 )
@@ -182,6 +184,12 @@ def test_status(
     engine.doc, engine.status = doc(), status
     assert main(["report", "--check"] if check else ["report"]) == expected
     assert capsys.readouterr().out
+
+
+def test_a_check_that_looked_at_nothing_does_not_say_that_all_is_well(engine: Engine) -> None:
+    engine.doc, engine.blank = docs.empty(), True
+    assert main(["report", "--check"]) == 2
+    assert main(["report"]) == 0
 
 
 def test_a_fault_alone_is_a_finding(engine: Engine) -> None:
@@ -389,7 +397,7 @@ def test_a_reader_that_goes_away_is_quiet(tmp_path: Path) -> None:
         "fake = types.ModuleType('logscan.pipeline')\n"
         "fake.Options = lambda **kw: types.SimpleNamespace(**kw)\n"
         "doc = docs.hostile(); doc['by_domain'] *= 500\n"
-        "fake.run_report = lambda o, **kw: types.SimpleNamespace(doc=doc, status=0)\n"
+        "fake.run_report = lambda o, **kw: types.SimpleNamespace(doc=doc, status=0, blank=False)\n"
         "sys.modules['logscan.pipeline'] = fake\n"
         "from logscan.cli import main\n"
         "sys.exit(main(['report', '--format', 'json', '--check']))\n"

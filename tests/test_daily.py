@@ -113,6 +113,70 @@ def test_a_bad_day_is_a_mail_whose_first_line_is_its_subject(
     assert err == ""
 
 
+def silent(path: Path, first: str, last: str, *, runs: bool) -> Path:
+    """Unsigned mail of which OpenDKIM logs nothing; it is seen to run, or not."""
+    log = Log()
+    at, end = date.fromisoformat(first), date.fromisoformat(last)
+    while at <= end:
+        for clock in NIGHT:
+            log.mail(f"{at} {clock}", signed=False)
+        if runs:
+            log.add(epoch(f"{at} 00:00:10"), "opendkim[21]", "OpenDKIM Filter v2.11.0 starting (args: -f)")
+        at += timedelta(days=1)
+    log.lines.sort()
+    return log.write(path)
+
+
+@pytest.mark.parametrize(
+    ("runs", "setting"), [(True, "SyslogSuccess yes"), (False, "systemctl status opendkim")], ids=["mute", "absent"]
+)
+def test_a_log_that_cannot_tell_is_no_good_day(
+    runs: bool,
+    setting: str,
+    tmp_path: Path,
+    clock: types.SimpleNamespace,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Else who takes OpenDKIM out of main.cf, or its word out of the log, never hears of it."""
+    path = silent(tmp_path / "maillog", "2026-11-21", "2026-11-23", runs=runs)
+    assert main(["daily", str(path)]) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0] == "mx 2026-11-23: cannot tell if 5 outgoing messages were signed"
+    assert out.count(setting) == 1 and "unsigned" not in out.split("Sender domains")[0]
+    assert err == ""
+
+
+def test_one_mute_host_is_told_beside_one_that_logs(
+    tmp_path: Path, clock: types.SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = days("2026-11-21", "2026-11-23", host="mx2")
+    (tmp_path / "mx2").mkdir()
+    (tmp_path / "mx").mkdir()
+    logs = [str(good.write(tmp_path / "mx2" / "maillog"))]
+    assert main(["daily", *logs]) == 0
+    # A host that only has its own mail, and no OpenDKIM, is none to wake anybody for.
+    alone = silent(tmp_path / "mx" / "maillog", "2026-11-21", "2026-11-23", runs=False)
+    assert main(["daily", *logs, str(alone)]) == 0
+    assert capsys.readouterr() == ("", "")
+    mute = silent(tmp_path / "mx" / "maillog", "2026-11-21", "2026-11-23", runs=True)
+    assert main(["daily", *logs, str(mute)]) == 1
+    assert capsys.readouterr().out.splitlines()[0] == "2 hosts 2026-11-23: 5 undecided, all 5 others signed"
+
+
+def test_a_mail_on_its_way_wakes_nobody(
+    tmp_path: Path, clock: types.SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = days("2026-11-21", "2026-11-22")
+    log.mail("2026-11-23 23:50:00", signed=False, end=-1)
+    log.add(epoch("2026-11-24 06:00:00"), "postfix/anvil[15]", "statistics: max cache size 1 at Nov 24 05:50:00")
+    for clock_of_day in NIGHT[:-1]:
+        log.add(epoch(f"2026-11-23 {clock_of_day}"), "postfix/anvil[15]", "statistics: max cache size 1")
+    log.lines.sort()
+    path = log.write(tmp_path / "maillog")
+    assert main(["daily", str(path)]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
 def test_what_is_wrong_is_what_report_check_finds(
     tmp_path: Path, clock: types.SimpleNamespace, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,11 +8,12 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from small_logs import Log
+from small_logs import Log, real
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 BIN = Path(sys.executable).parent / "logscan"
@@ -227,11 +228,21 @@ def test_the_plugin_says_unknown_when_it_cannot_tell(missing: str, tmp_path: Pat
     assert missing == "program" or "a/b.log: no such file" in done.stdout
 
 
-def test_the_plugin_says_that_nothing_was_logged(tmp_path: Path) -> None:
-    log = log_of(tmp_path / "mail.log")
-    done = run(CHECK, "--since", "2026-11-24 12:00", log)
-    assert done.returncode == 0
-    assert done.stdout.startswith("LOGSCAN OK - logscan: warning: nothing was logged since 2026-11-24 12:00:00; ")
+@pytest.mark.parametrize(("hours", "status", "word"), [(2, 0, "OK"), (9, 3, "UNKNOWN")])
+def test_the_plugin_says_that_nothing_was_logged(hours: int, status: int, word: str, tmp_path: Path) -> None:
+    """A host may be quiet for some hours; after that it is not known to be well."""
+    log = Log(iso=True)
+    for ago in range(12, hours, -1):
+        log.mail(int(time.time()) - ago * 3600)
+    done = run(CHECK, log.write(tmp_path / "mail.log"))
+    assert done.returncode == status
+    assert done.stdout.startswith(f"LOGSCAN {word} - logscan: warning: nothing was logged since ")
+
+
+def test_the_plugin_does_not_take_mail_that_nobody_can_judge_for_good(tmp_path: Path) -> None:
+    done = run(CHECK, "--since", "2026-11-24", "--until", "2026-11-25", real("success_not_logged", tmp_path))
+    assert (done.returncode, done.stderr) == (3, "")
+    assert re.match(r"LOGSCAN UNKNOWN - cannot tell if [1-9]\d* outgoing messages were signed; ", done.stdout)
 
 
 def metrics(text: str) -> dict[str, float]:

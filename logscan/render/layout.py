@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from logscan.model import OUTBOUND_OUTCOMES
+from logscan.model import CANNOT_TELL, OUTBOUND_OUTCOMES
 from logscan.render import words
 from logscan.render.chart import Span, spans
 
@@ -164,29 +164,50 @@ def _said(doc: Doc) -> list[str]:
     ]
     decided = out["messages"] - out["undecided"]
     if not out["messages"]:
-        parts.append("no outgoing messages")
+        parts.append("no outgoing messages" if doc["window"]["first"] else "nothing logged")
     elif doc["signed_fraction"] is None:
-        one = out["messages"] == 1
-        outgoing = words.counted(out["messages"], "outgoing message")
-        parts.append(f"cannot tell if {outgoing} {'was' if one else 'were'} signed")
+        unknown = out["undecided"] or out["messages"]
+        kind = "outgoing message" if unknown == out["messages"] else "other outgoing message"
+        parts.append(
+            f"cannot tell if {words.counted(unknown, kind)} {'was' if unknown == 1 else 'were'} signed"
+        )
     else:
         if out["undecided"]:
             parts.append(f"{words.count(out['undecided'])} undecided")
         if out["signed"] == decided:
-            parts.append(
-                f"all {words.count(decided)} outgoing messages signed" if decided > 1 else "1 of 1 signed"
-            )
+            which = "others" if out["undecided"] else "outgoing messages"
+            parts.append(f"all {words.count(decided)} {which} signed" if decided > 1 else "1 of 1 signed")
         else:
             parts.append(f"{words.percent(doc['signed_fraction'])} of {words.count(decided)} signed")
     return [part for part in parts if part]
 
 
 def findings(doc: Doc) -> bool:
-    """True when something is wrong: unsigned mail, a milter error, or a fault of severity error."""
+    """True when something is wrong, or when the log cannot tell: who sees nothing must not say that all is well."""
+    return _wrong(doc) or blind(doc)
+
+
+def _wrong(doc: Doc) -> bool:
+    """Unsigned mail, a milter error, or a fault of severity error."""
     out = doc["totals"]["outbound"]
     return bool(
         out["unsigned"] or out["milter_error"] or any(fault["severity"] == "error" for fault in doc["faults"])
     )
+
+
+def blind(doc: Doc) -> bool:
+    """True when the log tells of no outgoing mail if it was signed, since OpenDKIM logs no signatures or nothing.
+
+    Of several hosts one is enough, where its OpenDKIM is seen to run. Mail on its way and lines that were lost
+    are not meant: those are of a few messages, and pass.
+    """
+    if doc["signed_fraction"] is None and any(
+        row["direction"] == "outbound" and row["outcome"] == "undecided" and row["reason"] in CANNOT_TELL
+        for row in doc["by_reason"]
+    ):
+        return True
+    mute = {fault["host"] for fault in doc["faults"] if fault["kind"] == "not-logging"}
+    return any(row["host"] in mute and not row["signed"] for row in doc.get("by_host") or ())
 
 
 def _hosts(doc: Doc) -> str:
@@ -206,7 +227,7 @@ def short(text: str, width: int) -> str:
 
 
 def _tone(doc: Doc) -> Tone:
-    if findings(doc):
+    if _wrong(doc):
         return "bad"
     if doc["signed_fraction"] is None:
         return "unsure"
@@ -218,6 +239,9 @@ def _advice(doc: Doc) -> list[str]:
     known = [reason for reason in words.ADVICE if reason in reasons]
     if not known and doc["signed_fraction"] is None and doc["totals"]["outbound"]["messages"]:
         known = ["success-not-logged"]
+    if any(fault["kind"] == "not-logging" for fault in doc["faults"]):
+        # The fault says it, with the host.
+        known = [reason for reason in known if reason != "success-not-logged"]
     advice = [words.ADVICE[reason] for reason in known]
     if not doc["input"]["lines"] or doc["window"]["first"] is None:
         advice.append("No mail was logged in this time, or the log given does not reach it.")
@@ -336,7 +360,7 @@ def _problems(doc: Doc) -> list[Section | None]:
         ("undecided", "Messages the log cannot judge"),
     ):
         every = [message for message in doc["messages"] if message["outcome"] == outcome]
-        listed = [m for m in every if m["reason"] not in ("success-not-logged", "opendkim-absent")]
+        listed = [m for m in every if m["reason"] not in CANNOT_TELL]
         if not listed:
             sections.append(None)
             continue

@@ -10,7 +10,7 @@ from typing import Any
 from logscan.correlate.state import State, text
 from logscan.findings import Knowledge
 from logscan.message_fields import build_message
-from logscan.model import INBOUND_OUTCOMES, OUTBOUND_OUTCOMES, SEVERITIES, Fault, SourceInfo, Window
+from logscan.model import CANNOT_TELL, INBOUND_OUTCOMES, OUTBOUND_OUTCOMES, SEVERITIES, Fault, SourceInfo, Window
 from logscan.opendkim_conf import OpenDkimConf
 from logscan.remedies import advise
 from logscan.render.message import fault_dict, iso, message_dict
@@ -21,8 +21,6 @@ SCHEMA = "logscan.report/1"
 HOUR = 3600
 # Hours without mail are filled in up to eleven years; a longer span is a clock that was not set.
 _HOURS = 100_000
-# What keeps the log from telling that mail was signed: no fraction is given where nothing else is known.
-_CANNOT_TELL = ("success-not-logged", "opendkim-absent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +170,7 @@ def signed_fraction(outbound: Mapping[str, int], reasons: Iterable[str | None]) 
     """
     signed = outbound.get("signed", 0)
     decided = signed + outbound.get("unsigned", 0) + outbound.get("milter_error", 0)
-    if not decided or (not signed and any(reason in _CANNOT_TELL for reason in reasons)):
+    if not decided or (not signed and any(reason in CANNOT_TELL for reason in reasons)):
         return None
     return signed / decided
 
