@@ -37,6 +37,7 @@ from logscan.correlate.transit import close, end_leg, find_leg, join, open_leg, 
 from logscan.parse.postfix import (
     DELIVERY,
     DELIVERY_INTERNAL,
+    EVERYDAY_WARNING,
     MILTER_ACTION,
     QUEUED_AS,
     SIGNATURE_HEADER,
@@ -106,7 +107,7 @@ def smtpd(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
         elif not rest.startswith((b"reject", b"abort:", b"filter:", b"warn:", b"hold:", b"discard:", b"redirect:")):
             known(state, origin, payload)
     elif word == b"warning:":
-        if not milters.warning(state, origin, payload, line):
+        if not EVERYDAY_WARNING.match(rest) and not milters.warning(state, origin, payload, line):
             known(state, origin, payload)
     elif word == b"fatal:" or word == b"panic:":
         if not milters.stops(state, origin, payload, line):

@@ -30,6 +30,12 @@ MILTER_ACTION: Final = re.compile(
     rb"(?: to=<(?P<recipient>\"(?:[^\"\\]|\\.)*\"[^ >]*|[^ >\"]*)>)?"
 )
 
+# What strangers make smtpd warn of by the thousand, so that the table of lines is not asked each time.
+EVERYDAY_WARNING: Final = re.compile(
+    rb"[^ \[]+\[[^ \]]*\]: SASL [^ ]+ authentication failed: |hostname [^ ]+ does not resolve to address "
+    rb"|TLS library problem: "
+)
+
 SIGNATURE_HEADER: Final = re.compile(rb"milter-header-info: header DKIM-Signature: ", re.IGNORECASE)
 
 _CLIENT: Final = re.compile(
