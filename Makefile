@@ -2,7 +2,8 @@
 #
 #   make demo    report on the sample logs in examples/
 #   make test    the whole suite; the live tests need root, postfix, opendkim, opendkim-tools and rsyslog
-#   make test-compiled  the same suite, in a copy of the tree whose engine is compiled by mypyc
+#   make compiled       a copy of the tree in build/compiled whose engine is compiled by mypyc (needs a C compiler)
+#   make test-compiled  the whole suite there
 #   make lint    ruff and mypy
 #   make man     the man page, as build/man/logscan.1 (a wheel has it as share/man/man1/logscan.1)
 #   make bench   time logscan beside other programs, e.g. make bench ARGS="--lines 100000 --runs 3"
@@ -19,7 +20,7 @@ ARGS ?=
 # Root in a private environment is what we want: no warning about it.
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: demo test test-compiled lint man bench clean
+.PHONY: demo test compiled test-compiled lint man bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -30,10 +31,13 @@ test: $(VENV)/.installed-dev
 	if [ $$status -eq 5 ]; then echo "make test: no test was found, which is an error" >&2; fi; exit $$status
 
 # A copy, since a compiled module lies beside its source and goes before it: the tree stays pure Python.
-test-compiled:
+compiled:
 	@rm -rf build/compiled
 	@mkdir -p build/compiled
 	@git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents --target-directory=build/compiled
+	@LOGSCAN_COMPILE=1 $(MAKE) --no-print-directory -C build/compiled .venv/.installed-dev
+
+test-compiled: compiled
 	@LOGSCAN_COMPILE=1 $(MAKE) --no-print-directory -C build/compiled test
 
 lint: $(VENV)/.installed-dev

@@ -37,6 +37,7 @@ from typing import Any
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 RESULTS = HERE / "RESULTS.md"
+COMPILED = ROOT / "build/compiled/.venv/bin/logscan"
 NEEDLE = "DKIM-Signature field added"
 # The script that reads the lines; logwatch itself chooses files by their age and filters them first.
 LOGWATCH = [Path(folder) / "logwatch/scripts/services/postfix" for folder in ("/usr/share", "/usr/local/share")]
@@ -83,7 +84,7 @@ def problem_of(name: str) -> str:
 
 
 def logscan_tools() -> Iterator[Tool]:
-    """logscan itself, with one process and with two."""
+    """logscan itself: with one process, the same with its engine compiled, and with two processes."""
     logscan = logscan_command()
     usage = ""
     if logscan:
@@ -93,6 +94,15 @@ def logscan_tools() -> Iterator[Tool]:
     for name, flags in (("logscan, one process", "--jobs 1"), ("logscan, two processes", "--jobs 2")):
         command = f"report LOG --format json {flags}"
         yield Tool(name, f"logscan {command}", f"{logscan} {command}", missing or one_process(logscan, flags))
+        if flags == "--jobs 1":
+            yield compiled_tool()
+
+
+def compiled_tool() -> Tool:
+    """The compiled build that `make compiled` leaves beside the tree."""
+    command = "report LOG --format json --jobs 1"
+    problem = "" if COMPILED.exists() else "not built: make compiled"
+    return Tool("logscan, compiled", f"logscan {command}", f"{shlex.quote(str(COMPILED))} {command}", problem)
 
 
 def one_process(logscan: str | None, flags: str) -> str:
