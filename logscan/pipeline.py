@@ -167,6 +167,19 @@ class Job:
         self._name_foreign_milters()
         self._judge()
 
+    def facts(self) -> Facts:
+        """What a document says of the input."""
+        return Facts(
+            window=self.window,
+            zone=self.zone,
+            sources=self.infos,
+            seen=self.run.seen(),
+            read=(self.begins(), self.ends()),
+            hosts=self.run.hosts,
+            missing=self.plan.missing,
+            conf=self.conf,
+        )
+
     def begins(self) -> int | None:
         """When the first line of the input was logged."""
         return min((feed.first for feed in self.run.feeds if feed.first is not None), default=None)
@@ -428,17 +441,7 @@ def report_of(
         count_earlier(run, job.earlier, before)
     job.read()
     tally.fold(run.known, everything=True)
-    facts = Facts(
-        window=job.window,
-        zone=job.zone,
-        sources=job.infos,
-        seen=run.seen(),
-        read=(job.begins(), job.ends()),
-        hosts=run.hosts,
-        missing=job.plan.missing,
-        conf=job.conf,
-    )
-    doc = document(run.state, tally, run.known, facts, limit=options.limit)
+    doc = document(run.state, tally, run.known, job.facts(), limit=options.limit)
     if job.earlier is not None:
         before.fold(run.known, everything=True)
         whole = is_whole(job.earlier, job.begins())

@@ -11,7 +11,6 @@ from logscan.correlate.state import Leg
 from logscan.findings import Case
 from logscan.pipeline import Job, Options, Progress, Warn
 from logscan.query import Query
-from logscan.reports.document import Facts
 from logscan.reports.trace import Found, document
 from logscan.reports.why import setup_of
 
@@ -97,15 +96,7 @@ def run_trace(
     tracer.attach(job)
     job.read()
     run = job.run
-    facts = Facts(
-        window=job.window,
-        zone=job.zone,
-        sources=job.infos,
-        seen=run.seen(),
-        read=(job.begins(), job.ends()),
-        hosts=run.hosts,
-        missing=job.plan.missing,
-    )
+    facts = job.facts()
     found = [pair[1] for pair in tracer.found]
     setup = setup_of(tracer.signatures, tracer.senders, job.conf, nothing_signed=not run.known.ours)
     doc = document(tracer.query.text, found, tracer.matches, run.state, run.known, facts, setup)
