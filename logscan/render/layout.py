@@ -352,7 +352,8 @@ def _events(doc: Doc, limit: int) -> Section | None:
 def _problems(doc: Doc) -> list[Section | None]:
     """The problem messages by outcome, but not those of a setting that keeps the log from telling."""
     totals = doc["totals"]["outbound"]
-    dates = {message["first"][:10] for message in doc["messages"]}
+    seen = (doc["window"]["first"], doc["window"]["last"])
+    dates = {message["first"][:10] for message in doc["messages"]} | {at[:10] for at in seen if at}
     sections: list[Section | None] = []
     for outcome, title in (
         ("unsigned", "Unsigned messages"),

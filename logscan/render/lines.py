@@ -25,17 +25,22 @@ SHORT, SHORTER, SHORTEST = 18, 10, 4
 # What is longer is cut before anything else is done with it.
 LONGEST = 1000
 
-# No report is laid out narrower than this; a narrower screen wraps it.
+# No table is laid out narrower than this, and no text narrower than that; a narrower screen wraps it.
 NARROWEST = 60
+NARROWEST_TEXT = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """width: columns of a line. escape: raw text to harmless text. measure: columns that one takes."""
+    """width: columns of a line. escape: raw text to harmless text. measure: columns that one takes.
+
+    text: columns of a line that is no table's, where that is less; 0 for the same. Long words may still take all.
+    """
 
     width: int
     escape: Callable[[str], str]
     measure: Callable[[str], int] = len
+    text: int = 0
 
     def cut(self, text: str, width: int) -> str:
         """The text with its middle as ``...`` if it is longer than `width` columns."""
@@ -59,14 +64,16 @@ class Paper:
     def wrap(self, text: str, indent: str, later: str | None = None) -> list[str]:
         """Text in lines, broken at blanks, too long words cut; `later` indents all lines but the first."""
         later = indent if later is None else later
+        width = self.text or self.width
         lines: list[str] = []
         line, empty = indent, True
         for word in self.escape(text).split(" "):
-            room = self.width - self.measure(line) - (0 if empty else 1)
+            room = width - self.measure(line) - (0 if empty else 1)
             if not empty and self.measure(word) > room:
                 lines.append(line)
-                line, empty, room = later, True, self.width - self.measure(later)
-            line += ("" if empty else " ") + self.cut(word, room)
+                line, empty, room = later, True, width - self.measure(later)
+            # A word that is too long for narrow text is left to the screen: it may be a command to copy.
+            line += ("" if empty else " ") + self.cut(word, room + self.width - width)
             empty = False
         return [*lines, line]
 
@@ -77,7 +84,7 @@ def lines(page: Page, paper: Paper) -> list[Line]:
     for text in page.advice:
         out += [[(line, "")] for line in paper.wrap(text, INDENT)]
     for section in page.sections:
-        out += [[], [(line, "title") for line in paper.wrap(section.title, "")]]
+        out += [[], *([(line, "title")] for line in paper.wrap(section.title, ""))]
         for at, part in enumerate(section.body):
             if at and isinstance(part, Table) and isinstance(section.body[at - 1], Table):
                 out.append([])
@@ -100,7 +107,7 @@ def entry_lines(entry: Entry, paper: Paper) -> list[Line]:
     out += [[(line, "")] for line in paper.wrap(entry.facts, deep)]
     for name, text in entry.notes:
         out += [[(line, "")] for line in paper.wrap(f"{name}: {text}" if name else text, deep)]
-    room = paper.width - len(deep) - 2
+    room = (paper.text or paper.width) - len(deep) - 2
     out += [
         [(f"{deep}| {paper.cut(paper.escape(short(quote, LONGEST)), room)}", "quiet")]
         for quote in entry.quotes

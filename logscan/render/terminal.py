@@ -11,7 +11,7 @@ from rich.text import Text
 
 from logscan.render.escape import visible
 from logscan.render.layout import MARKS, ROWS, TONES, Doc, page
-from logscan.render.lines import NARROWEST, Line, Paper, lines
+from logscan.render.lines import NARROWEST, NARROWEST_TEXT, Line, Paper, lines
 
 _STYLES = {
     "good": "green",
@@ -28,7 +28,7 @@ _STYLES = {
 
 
 def report(doc: Doc, *, width: int, color: bool, by: Collection[str] = (), limit: int = ROWS) -> str:
-    """The report in lines of at most `width` columns (60 at least); escape sequences in it are ours alone.
+    """The report in lines of at most `width` columns (tables: 60 at least); escape sequences in it are ours alone.
 
     by, limit: as of `--by` and `--limit`, see `layout.page`.
     """
@@ -38,7 +38,7 @@ def report(doc: Doc, *, width: int, color: bool, by: Collection[str] = (), limit
 
 def paper(width: int) -> Paper:
     """What a screen is laid out on."""
-    return Paper(max(width, NARROWEST), visible, cell_len)
+    return Paper(max(width, NARROWEST), visible, cell_len, max(width, NARROWEST_TEXT))
 
 
 def painted(made: Iterable[Line], *, width: int, color: bool) -> str:

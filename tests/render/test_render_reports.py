@@ -62,6 +62,33 @@ def test_terminal_is_never_wider_than_the_screen(name: str, width: int) -> None:
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\u200b]", made)
 
 
+def test_a_narrow_screen_wraps_prose_and_cuts_no_command() -> None:
+    doc = docs.problems()
+    doc["faults"] = [docs.fault(meaning="short words " * 20, fix="postconf -e milter_default_action=tempfail")]
+    made = terminal.report(doc, width=40, color=False).splitlines()
+    prose = [line for line in made if "short words" in line]
+    assert prose and max(map(len, prose)) <= 40
+    assert any(line.endswith("milter_default_action=tempfail") for line in made)
+
+
+def test_a_long_heading_takes_two_lines() -> None:
+    doc = docs.problems()
+    doc["why"] = [dict(docs.problems()["why"][0], cause="a-cause-" * 7, reason="r")]
+    made = text.report(doc)
+    heading = made[made.index("Why unsigned") :].split("\n  ")[0]
+    assert heading.startswith("Why unsigned: ") and heading.endswith(",\n" + "a-cause-" * 7)
+
+
+def test_a_time_has_its_date_unless_the_report_is_of_one_day() -> None:
+    doc = docs.problems()
+    day = doc["window"]["first"][:10]
+    for message in doc["messages"]:
+        message["first"] = f"{day}{message['first'][10:]}"
+    assert f"  {day[5:]} " not in text.report(doc)
+    doc["window"]["last"] = doc["window"]["last"].replace(day, "2026-11-26")
+    assert f"  {day[5:]} " in text.report(doc)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_colour_adds_nothing_but_colours(name: str) -> None:
     plain = terminal.report(docs.ALL[name](), width=100, color=False)
