@@ -159,6 +159,18 @@ Exit status: 0 done; 1 findings, of daily and with --check, or a trace that find
 that is missing or not understood.
 """
 
+
+
+class _Command(typer.core.TyperCommand):
+    """A command whose help names its arguments as we do, without the type that a program would know them by."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for param in self.params:
+            if param.param_type_name == "argument":
+                param.display_type_rich = lambda ctx: None  # type: ignore[attr-defined]
+
+
 app = typer.Typer(
     name="logscan",
     help="Tell from the log of Postfix and OpenDKIM which mail was signed, which was not, and why.",
@@ -208,6 +220,7 @@ def _root(
 
 
 @app.command(
+    cls=_Command,
     epilog="\b\nExamples:\n"
     "  logscan report --since yesterday --until today\n"
     "  logscan report mail.log --by reason --by domain --limit 100\n"
@@ -277,6 +290,7 @@ def report(
 
 
 @app.command(
+    cls=_Command,
     epilog="\b\nExamples:\n"
     "  logscan daily\n"
     "  logscan daily --date 2026-11-24       # the 23rd\n"
@@ -341,6 +355,7 @@ def daily(
 
 
 @app.command(
+    cls=_Command,
     epilog="\b\nExamples:\n"
     "  logscan export --since yesterday --output mail.parquet\n"
     "  logscan export mail.log --output - --format jsonl | jq .reason\n"
@@ -385,6 +400,8 @@ def export(
 
 
 @app.command(
+    cls=_Command,
+    short_help="Show one mail's way through the log, and what to do.",
     epilog="\b\nExamples:\n"
     "  logscan trace 7AA7C20C4C1\n"
     "  logscan trace '<t01014.1@app.example.org>' /var/log/mail.log*\n"
@@ -447,6 +464,8 @@ def trace(
 
 
 @app.command(
+    cls=_Command,
+    short_help="Follow the log: each message as it is judged, faults at once.",
     epilog="\b\nExamples:\n"
     "  logscan tail\n"
     "  logscan tail /var/log/mail.log -n 50 --only unsigned --only milter-error\n"

@@ -460,3 +460,12 @@ def test_json_on_standard_output_is_the_engines(engine: Engine, capsys: pytest.C
     engine.doc = docs.hostile()
     assert main(["report", "--format", "json", "--output", "-"]) == 0
     assert json.loads(capsys.readouterr().out) == engine.doc
+
+
+@pytest.mark.parametrize("words", [[], ["report"], ["daily"], ["export"], ["trace"], ["tail"]])
+def test_help_is_for_people(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*words, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "list[" not in shown and "<str>" not in shown
+    assert not [line for line in shown.splitlines() if len(line) > 80 and not line.startswith("    logscan ")]
+    assert not [line for line in shown.partition("Commands:")[2].splitlines() if line.endswith("...")]
