@@ -102,13 +102,16 @@ class Run:
         state = self.state
         # No instant: so that the feed notes its first line even when the one before ended in the same second.
         now, state.now = state.now, -1
-        with no_collector():
-            for block in blocks:
-                lines = feed.block(block)
-                if info is not None:
-                    info.lines += lines
-        if feed.first is None:
-            state.now = now
+        try:
+            with no_collector():
+                for block in blocks:
+                    lines = feed.block(block)
+                    if info is not None:
+                        info.lines += lines
+        finally:
+            # Also when the source cannot be read: what others told is to be judged at their time.
+            if feed.first is None:
+                state.now = now
         return feed
 
     def read(

@@ -265,6 +265,19 @@ def test_the_collector_is_left_as_it_was(tmp_path: Path) -> None:
 # --- what may be wrong with an input ---
 
 
+def test_a_source_that_fails_takes_no_mail_of_another_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A leg stays open for some seconds after its end, so the last mail of a log is judged when all is read."""
+    log = Log()
+    log.mail("2026-11-23 10:00:00")
+    log.mail("2026-11-23 10:05:00", end=0)
+    monkeypatch.setenv("PATH", str(tmp_path))  # no journalctl
+    doc, status, said = report(log.write(tmp_path / "maillog"), "journal:")
+    assert outbound(doc)[0] == 2
+    assert status == 2 and len(said) == 1 and said[0].startswith("error: journal: ")
+
+
 def test_a_missing_file_beside_another(tmp_path: Path) -> None:
     path = two_days().write(tmp_path / "maillog")
     doc, status, said = report(tmp_path / "nothing", path)
