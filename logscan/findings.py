@@ -8,6 +8,7 @@ input taught. A Case is hashable, so messages are counted by Case and resolved o
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -39,12 +40,28 @@ from logscan.correlate.state import (
 from logscan.correlate.state import (
     DNS as DNS_FAILED,
 )
-from logscan.parse.postfix import active_sender, client_fields, is_loopback, is_private, pickup_sender, relay_of
+from logscan.parse.postfix import (
+    active_sender,
+    client_fields,
+    is_loopback,
+    is_private,
+    pickup_sender,
+    relay_of,
+    requeued_from,
+)
 
 SUBMISSION: Final = frozenset({b"submission", b"submissions", b"smtps"})
 LOCAL_DAEMONS: Final = frozenset({b"local", b"virtual", b"lmtp", b"pipe"})
 FRESH: Final = 600  # a mail whose headers came this short before the log's end is still on its way in
 MAX_DOMAINS: Final = 8
+
+# What OpenDKIM itself tells a client, whole: another milter's answer may hold a stranger's words. A signature's own
+# reporting record may put text before "bad". Source: opendkim/opendkim.c, dkimf_libstatus().
+_FAILED: Final = re.compile(rb"(?:\d{3} )?[45]\.\d\.\d (?:resource unavailable|(?:internal DKIM|DKIM signing) error)\Z")
+_BY_POLICY: Final = re.compile(
+    rb"(?:\d{3} )?[45]\.\d\.\d (?:(?:.* )?bad DKIM signature data|no DKIM signature data"
+    rb"|DKIM signature (?:syntax error|processing failed)|DKIM key retrieval failed)\Z"
+)
 
 
 class Case(NamedTuple):
@@ -121,6 +138,12 @@ def examine(legs: list[Leg]) -> Case:
         ordinary = _ordinary(first)
         if ordinary is not None:
             return ordinary
+    return at_length(legs)
+
+
+def at_length(legs: list[Leg]) -> Case:
+    """`examine` by the long way, which goes for all legs."""
+    first = legs[0]
     host = first.space.host.name
     sender = sender_of(legs)
     domain = sender.rpartition(b"@")[2].lower() if sender else None
@@ -206,7 +229,7 @@ def _verified(leg: Leg) -> Case | None:
             said |= word.bits
     if said & ~(OK | NONE | EXTERNAL | REASON) or _submitted(leg, leg.opened, leg.service):
         return None
-    if leg.active is None or leg.active[:7] == b"from=<>":
+    if leg.active is None or not active_sender(leg.active):
         return None
     checked = "pass" if said & OK else "none" if said & NONE else "unchecked"
     return case_of(leg.space.host.name, None, "inbound", "sent", None, None, -1, b"", checked)
@@ -278,7 +301,7 @@ def _unknown(outcome: str | None, reason: str | None) -> tuple[str, str | None]:
 def _submitted(first: Leg, opened: bytes, service: bytes) -> bool:
     """Rule 2 without the signature: our own machine or an authenticated client handed it in."""
     if first.kind == PICKUP:
-        return b"> orig_id=" not in opened
+        return not requeued_from(opened)
     return opened.find(b", sasl_username=") >= 0 or (first.kind == SMTPD and _is_submission(service))
 
 
@@ -289,7 +312,7 @@ def _is_submission(service: bytes) -> bool:
 
 def _last_try(legs: list[Leg]) -> list[Leg]:
     """The legs of local mail from its last try on: those before it were refused, and their troubles with them."""
-    tries = [place for place, leg in enumerate(legs) if leg.kind == PICKUP and b"> orig_id=" not in leg.opened]
+    tries = [place for place, leg in enumerate(legs) if leg.kind == PICKUP and not requeued_from(leg.opened)]
     return legs[tries[-1] :] if tries else legs
 
 
@@ -322,9 +345,9 @@ def _outbound(
             return "milter-error", trouble, -1, b""
         if signed:
             return "signed", None, -1, b""
-        if any(w.kind == "refused" for w in last.words or ()):
+        if _BY_POLICY.match(told) is not None or any(w.kind == "refused" for w in last.words or ()):
             return "unsigned", "other", -1, b""  # by a setting of OpenDKIM, which works
-        return "milter-error", "internal" if b"DKIM" in told else "other-milter", -1, b""
+        return "milter-error", "internal" if _FAILED.match(told) is not None else "other-milter", -1, b""
     if signed:
         return "signed", None, -1, b""
     if said & TROUBLE:
@@ -355,7 +378,7 @@ def _failure_reason(failure: Failure | None, told: bytes) -> str:
 
 def _asked(leg: Leg) -> bool:
     """Postfix could have asked a milter about this leg, and its beginning is in the log."""
-    return leg.kind == SMTPD or (leg.kind == PICKUP and b"> orig_id=" not in leg.opened)
+    return leg.kind == SMTPD or (leg.kind == PICKUP and not requeued_from(leg.opened))
 
 
 def _in_gap(leg: Leg) -> bool:
@@ -386,7 +409,7 @@ def _inbound(legs: list[Leg], failed: Failure | None, said: int) -> tuple[str, s
         told = last.refusal.text
         if refused_by_failure(last.failure, told) or trouble is not None:
             return "milter-error", trouble or _failure_reason(last.failure, told)
-        if b" DKIM signature" in told or b"DKIM key" in told:
+        if _BY_POLICY.match(told) is not None:
             return "fail", "policy"
     if said & NONE:
         return "none", None
@@ -416,10 +439,13 @@ def _deliveries(legs: list[Leg]) -> tuple[bool, tuple[bytes, ...]]:
     other = False
     for leg in legs:
         for recipient, (daemon, route, _, linked) in (leg.deliveries or {}).items():
-            if linked or not recipient:
+            if linked:
                 continue
             if daemon in LOCAL_DAEMONS:
                 local = True
+            elif not recipient:
+                # Past the cap of recipients, or a word on the whole leg: whose domain it was is not known.
+                other = other or daemon == b"smtp"
             elif daemon == b"smtpd" or (daemon == b"smtp" and not is_loopback(relay_of(route))):
                 domain = recipient.rpartition(b"@")[2].lower()
                 if domain not in relayed and len(relayed) < MAX_DOMAINS:

@@ -99,6 +99,7 @@ def _added(state: State, origin: Origin, queue_id: bytes, pair: tuple[bytes, byt
         leg = _leg(state, origin, queue_id)
         if leg is None:
             host.nameless = host.nameless or queue_id == b"(unknown-jobid)"
+            host.run.seen = True
             return
     if leg.signatures is None:
         leg.signatures = [pair]

@@ -38,12 +38,13 @@ from logscan.parse.postfix import (
     DELIVERY,
     DELIVERY_INTERNAL,
     EVERYDAY_WARNING,
-    MILTER_ACTION,
     QUEUED_AS,
     SIGNATURE_HEADER,
     is_local_client,
     is_local_relay,
+    milter_action,
     relay_of,
+    requeued_from,
 )
 from logscan.parse.postfix_lines import LINES
 
@@ -181,7 +182,7 @@ def _noqueue_milter(state: State, origin: Origin, rest: bytes) -> None:
     if rest.startswith(b"milter-hold"):
         origin.held = origin.used = True
         return
-    action = MILTER_ACTION.match(rest)
+    action = milter_action(rest)
     if action is None or action["action"] != b"reject":
         return
     stage, sender, told = action["stage"], action["sender"], action["text"]
@@ -199,9 +200,8 @@ def _noqueue_milter(state: State, origin: Origin, rest: bytes) -> None:
         space = origin.space
         assert space is not None
         refused = Leg(space, b"", state.now, state.seq, SMTPD, b"client=" + action["client"], origin.program)
-        user = rest.rfind(b" sasl_username=<")
-        if user > 0:
-            refused.opened += b", sasl_username=" + rest[user + 16 : -1]
+        if action["user"]:
+            refused.opened += b", sasl_username=" + action["user"]
         refused.failure = origin.failure
         refused.refusal = Refusal(stage, told, sender, action["recipient"])
         origin.refused = refused
@@ -248,9 +248,9 @@ def pickup(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     if leg is None:
         state.not_understood["postfix"] += 1
         return
-    place = rest.rfind(b"> orig_id=")
-    if place > 0:
-        old = find_leg(space.host, rest[place + 10 :])
+    requeued = requeued_from(rest)
+    if requeued:
+        old = find_leg(space.host, requeued)
         if old is not None and old is not leg:
             join(old, leg)
             end_leg(state, old, REQUEUED)
@@ -383,7 +383,7 @@ def _milter_action(state: State, origin: Origin, leg: Leg, rest: bytes) -> None:
             run.success = run.seen = True
             leg.words = [*(leg.words or []), word("header-proof", None, rest)]
         return
-    action = MILTER_ACTION.match(rest)
+    action = milter_action(rest)
     if action is None:
         return
     if action["action"] == b"hold":
@@ -516,9 +516,10 @@ def _note(leg: Leg, recipient: bytes, word: Delivery) -> None:
     elif len(deliveries) < RECIPIENT_CAP or recipient in deliveries:
         deliveries[recipient] = word
     else:
-        # Past the cap only the best news counts: one sent copy makes the mail sent.
+        # Past the cap only the best news counts: one sent copy makes the mail sent, and one that left tells most.
         old = deliveries.get(b"")
-        if old is None or old[2] != b"sent":
+        left = word[0] == b"smtp" and word[2] == b"sent" and not word[3]
+        if old is None or old[2] != b"sent" or left:
             deliveries[b""] = word
 
 

@@ -12,23 +12,30 @@ from typing import Final
 
 # `to=<…>, {orig_to=<…>, }relay=…, {conn_use=…, }delay=…, delays=…, {tls=…, }dsn=…, status=… (`
 # Addresses are in external form since 3.5: a local part with blanks or `>` is quoted, so it cannot end early.
-# The second form is for older Postfix and info_log_address_format = internal, where nothing is quoted.
+# The second form is for older Postfix and info_log_address_format = internal, where nothing is quoted: there a
+# recipient may look like the whole rest of the line, and a remote answer too, so the first is believed. Where a quote
+# opens, it is the external form, and a line that ends before the quote does says nothing.
 _TAIL: Final = (
-    rb">, (?:orig_to=<[^>]*>, )?relay=([^ ,]+), (?:conn_use=\d+, )?delay=[\d.]+, delays=[\d./]+, "
-    rb"(?:tls=[^ ,]+, )?dsn=[\d.]+, status=([A-Za-z-]+) ?"
+    rb">, (?:orig_to=<(?:\"(?:[^\"\\]|\\.)*+\"[^<>\"]*|(?!\")[^>]*)>, )?relay=([^ ,]+), (?:conn_use=\d+, )?"
+    rb"delay=[\d.]+, delays=[\d./]+, (?:tls=[^ ,]+, )?dsn=[\d.]+, status=([A-Za-z-]+) ?"
 )
-DELIVERY: Final = re.compile(rb'to=<((?:"(?:[^"\\]|\\.)*"[^ <>"]*|[^ <>"]*))' + _TAIL)
-DELIVERY_INTERNAL: Final = re.compile(rb"to=<(.*?)" + _TAIL)
+DELIVERY: Final = re.compile(rb'to=<((?:"(?:[^"\\]|\\.)*+"[^ <>"]*|[^ <>"]*))' + _TAIL)
+DELIVERY_INTERNAL: Final = re.compile(rb'to=<(?!")((?:(?!>, orig_to=<").)*?)' + _TAIL)
 
 QUEUED_AS: Final = re.compile(rb"queued as ([0-9A-Za-z]{6,40})(?=[)\s.;,]|$)")
 
-# `milter-reject: <stage> from <client>: <text>; from=<…> to=<…> proto=… helo=<…>`
-MILTER_ACTION: Final = re.compile(
+# `milter-reject: <stage> from <client>: <text>; from=<…> to=<…> proto=… helo=<…> sasl_username=<…>`
+# The text may be a stranger's, as far as a milter repeats it; what Postfix adds goes on to the end of the line.
+_ACTION: Final = (
     rb"milter-(?P<action>reject|hold|discard|redirect|filter): (?P<stage>[A-Z-]+|unknown) from "
     rb"(?P<client>[^ \[]*\[[^\]]*\])(?::\d+)?: (?P<text>.*?);"
-    rb"(?: from=<(?P<sender>\"(?:[^\"\\]|\\.)*\"[^ >]*|[^ >\"]*)>)?"
-    rb"(?: to=<(?P<recipient>\"(?:[^\"\\]|\\.)*\"[^ >]*|[^ >\"]*)>)?"
+    rb"(?: from=<(?P<sender>\"(?:[^\"\\]|\\.)*+\"[^ >]*|[^ >\"]*)>)?"
+    rb"(?: to=<(?P<recipient>\"(?:[^\"\\]|\\.)*+\"[^ >]*|[^ >\"]*)>)?"
 )
+_ACTION_WHOLE: Final = re.compile(
+    _ACTION + rb"(?: proto=[^ ]*)?(?: helo=<[^<>]*>)?(?: sasl_username=<(?P<user>.*)>)?\Z", re.DOTALL
+)
+_ACTION_CUT: Final = re.compile(_ACTION + rb"(?P<user>)", re.DOTALL)  # a long line breaks off
 
 # What strangers make smtpd warn of by the thousand, so that the table of lines is not asked each time.
 EVERYDAY_WARNING: Final = re.compile(
@@ -59,6 +66,15 @@ def client_fields(opened: bytes) -> tuple[bytes | None, bytes | None, bytes | No
         user = opened[match.start("user") :]
         return match["client"], user.partition(b", sasl_sender=")[0], None
     return match["client"], None, match["orig"]
+
+
+def milter_action(payload: bytes) -> re.Match[bytes] | None:
+    """Read a `milter-<action>: …` of smtpd or cleanup, without its queue ID.
+
+    Groups: action, stage, client, text; sender, recipient, user (what the client logged in as), empty or None where
+    the line does not say.
+    """
+    return _ACTION_WHOLE.match(payload) or _ACTION_CUT.match(payload)
 
 
 def _address(client: bytes) -> tuple[bytes, bytes]:
@@ -102,6 +118,15 @@ def active_sender(active: bytes) -> bytes:
     """The envelope sender of `from=<…>, size=<n>, nrcpt=<n> (queue active)`; cut at the fixed tail's last place."""
     end = active.rfind(b">, size=")
     return active[6:end] if end >= 6 else b""
+
+
+def requeued_from(opened: bytes) -> bytes:
+    """The old ID of `uid=<n> from=<…> orig_id=<id>`, b"" for mail that is new.
+
+    The sender may be called so, but ends with its bracket.
+    """
+    place = opened.rfind(b"> orig_id=")
+    return opened[place + 10 :] if place > 0 and opened[-1:] != b">" else b""
 
 
 def pickup_sender(opened: bytes) -> bytes | None:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import pytest
 from builder import HERE, LATER, OPENDKIM, STRANGER, Log, judge
 
+from logscan.correlate.state import RECIPIENT_CAP
+
 A, B = "4F2A91C0301", "4F2A91C0302"
 PRIVATE = "app.example.org[10.0.0.20]"
 NOT_INTERNAL = ("client.example.com [198.51.100.7] not internal", "not authenticated")
@@ -304,3 +306,13 @@ def test_a_mail_refused_at_mail_has_no_recipient_to_judge_by() -> None:
             f" helo=<x>{user}"
         )
         assert judge(log.disconnect(STRANGER)).one().direction in directions
+
+
+def test_a_mail_of_hundreds_that_also_left_is_not_all_delivered_here() -> None:
+    """Of recipients past the cap no domain is kept, but that one of them was outside is."""
+    log = Log().started().mail(B, "+").connect(STRANGER).client(A, STRANGER).named(A).queued(A, ELSEWHERE, 203)
+    for n in range(RECIPIENT_CAP):
+        log.boxed(A, f"boss{n}@example.org")
+    assert judge(log.boxed(A, "last@example.org")).of(A).direction == "inbound"
+    assert judge(log.sent(A)).of(A).direction == "unknown"
+    assert judge(log.boxed(A, "very-last@example.org").removed(A)).of(A).direction == "unknown"

@@ -40,6 +40,8 @@ TEXTS = {
     "repeated": "message repeated 9 times: [ x]",
     "other line ends": "\u2028Nov 24 08:00:00 mx postfix/qmgr[11]: 4F2A91C0309: removed\x85",
     "separators": "; from=<> to=<> proto=ESMTP helo=<>: <>",
+    "login of a refused mail": "> proto=ESMTP helo=<x> sasl_username=<ann",
+    "a whole delivery": ">, relay=local, delay=1, delays=1/0/0/0, dsn=5.1.1, status=bounced (no)",
 }
 
 
@@ -81,6 +83,24 @@ def recipient_quoted(log: Log, text: str) -> Log:
 
 def recipient_internal(log: Log, text: str) -> Log:
     return log.mail(MAIL, WHY, sender="app@example.com", to=f"{text}@example.net")
+
+
+def alias_quoted(log: Log, text: str) -> Log:
+    log.mail(MAIL, WHY, sender="app@example.com", end=False)
+    return log.sent(MAIL, orig=quoted(text) + "@example.org").removed(MAIL)
+
+
+def cut_in_an_alias(log: Log, text: str) -> Log:
+    """Postfix cuts a line at 2,000 characters: here before the quote ends."""
+    log.mail(MAIL, WHY, sender="app@example.com", end=False)
+    log.say("smtp", f'{MAIL}: to=<friend@example.net>, orig_to=<"{text}' + "x" * 1900)
+    return log.removed(MAIL)
+
+
+def cut_in_a_recipient(log: Log, text: str) -> Log:
+    log.mail(MAIL, WHY, sender="app@example.com", end=False)
+    log.say("smtp", f'{MAIL}: to=<"{text}' + "x" * 1900)
+    return log.removed(MAIL)
 
 
 def reply(log: Log, text: str) -> Log:
@@ -180,10 +200,48 @@ def local_sender(log: Log, text: str) -> Log:
     return log.queued(MAIL, sender).sent(MAIL).removed(MAIL)
 
 
+def told_to_come_back_at_rcpt(log: Log, text: str) -> Log:
+    log.connect(STRANGER).smtpd(f"warning: connect to Milter service {OPENDKIM}: Connection refused")
+    log.smtpd(
+        f"NOQUEUE: milter-reject: RCPT from {STRANGER}: 451 {LATER}; from=<{quoted(text)}@example.com>"
+        f" to=<{quoted(text)}@example.net> proto=ESMTP helo=<{helo(text)}>"
+    )
+    return log.disconnect(STRANGER)
+
+
+def local_sender_silent(log: Log, text: str) -> Log:
+    sender = quoted(text) + "@example.com"
+    return log.pickup(MAIL, sender).named(MAIL).queued(MAIL, sender).sent(MAIL).removed(MAIL)
+
+
+def local_sender_internal(log: Log, text: str) -> Log:
+    sender = text + "@example.com"
+    return log.pickup(MAIL, sender).named(MAIL).queued(MAIL, sender).sent(MAIL).removed(MAIL)
+
+
+def local_sender_tried_again(log: Log, text: str) -> Log:
+    sender = quoted(text) + "@example.com"
+    for qid in (MAIL, MAIL[:-1] + "2"):
+        log.pickup(qid, sender).cleanup(f"warning: connect to Milter service {OPENDKIM}: Connection refused")
+        log.cleanup(f"{qid}: milter-reject: CONNECT from {HERE}: {LATER}; from=<{sender}>").wait(60)
+    qid = MAIL[:-1] + "3"
+    return log.pickup(qid, sender).named(qid).added(qid).queued(qid, sender).sent(qid).removed(qid)
+
+
+def refused_by_other_milter(log: Log, text: str) -> Log:
+    log.connect(STRANGER).client(MAIL, STRANGER).named(MAIL).cleanup(
+        f"{MAIL}: milter-reject: END-OF-MESSAGE from {STRANGER}: 5.7.1 Spam: {text}; from=<a@example.com>"
+        f" to=<boss@example.org> proto=ESMTP helo=<{helo(text)}>"
+    )
+    return log.disconnect(STRANGER)
+
+
 FIELDS = [
     message_id, sender_quoted, sender_internal, recipient_quoted, recipient_internal, reply, reply_with_a_tail,
     refusal, subject, helo_name, login, from_header, unparsable_from_header, selector, syntax_error, relay_denied,
-    told_to_come_back, refused_by_milter, local_sender,
+    told_to_come_back, refused_by_milter, local_sender, alias_quoted, cut_in_an_alias, cut_in_a_recipient,
+    told_to_come_back_at_rcpt, local_sender_silent, local_sender_internal, local_sender_tried_again,
+    refused_by_other_milter,
 ]  # fmt: skip
 
 
@@ -210,8 +268,16 @@ def said(judged: Judged) -> object:
     )
 
 
-@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
-@pytest.mark.parametrize("field", FIELDS)
+# A whole delivery in a recipient that is not quoted is the log's own words to the letter.
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        pytest.param(field, text, id=f"{field.__name__}-{name}")
+        for field in FIELDS
+        for name, text in TEXTS.items()
+        if (field, name) != (recipient_internal, "a whole delivery")
+    ],
+)
 def test_a_strangers_text_changes_nothing(field: Callable[[Log, str], Log], text: str) -> None:
     assert said(log_with(field, text)) == said(log_with(field, "harmless"))
 
@@ -264,3 +330,23 @@ def test_legs_that_lead_to_each_other_end() -> None:
     log.sent(BYSTANDER, told=f"250 2.0.0 Ok: queued as {MAIL}", relay=loop).removed(MAIL).removed(BYSTANDER)
     ids = [qid for message in judge(log).messages for qid in message.queue_ids]
     assert sorted(ids) == [MAIL, BYSTANDER]
+
+
+def test_the_login_of_a_mail_that_is_to_come_back_is_read_to_its_end() -> None:
+    log = Log().started().mail(SIGNED, "+").wait(9).connect(STRANGER)
+    log.smtpd(f"warning: connect to Milter service {OPENDKIM}: Connection refused").smtpd(
+        f'NOQUEUE: milter-reject: MAIL from {STRANGER}: 451 {LATER}; from=<"; from=<x"@example.com>'
+        " proto=ESMTP helo=<x> sasl_username=<ann> proto=ESMTP>"
+    )
+    message = judge(log.disconnect(STRANGER)).messages[-1]
+    assert (message.direction, message.outcome) == ("outbound", "milter-error")
+    assert message.sasl_username == "ann> proto=ESMTP"
+    assert message.envelope_sender == '"; from=<x"@example.com'
+
+
+def test_a_refusal_that_breaks_off_is_read_as_far_as_it_goes() -> None:
+    log = Log().started().mail(SIGNED, "+").wait(9).connect().client(MAIL).named(MAIL).cleanup(
+        f"{MAIL}: milter-reject: END-OF-MESSAGE from {HERE}: 5.7.1 Spam; from=<a@example.com> to=<b@exam"
+    )
+    message = judge(log.disconnect()).of(MAIL)
+    assert (message.envelope_sender, message.effect) == ("a@example.com", "rejected")

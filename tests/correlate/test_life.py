@@ -184,6 +184,20 @@ def test_signatures_without_a_queue_id_are_logged_signatures() -> None:
     assert judged.run.state.hosts[b"mx"].nameless
 
 
+def test_an_opendkim_without_queue_ids_is_there() -> None:
+    log = Log().opendkim("(unknown-jobid): DKIM-Signature field added (s=k1, d=example.org)").mail("4F2A91C03B7", sasl="ann")
+    message = judge(log).one()
+    assert (message.outcome, message.reason) == ("undecided", "success-not-logged")
+
+
+def test_a_signature_that_a_setting_refuses_is_no_failure() -> None:
+    """On-BadSignature reject, and a user of ours who is not internal to OpenDKIM."""
+    for told, found in (("bad DKIM signature data", ("unsigned", "other")), ("DKIM signing error", ("milter-error", "internal"))):
+        log = Log().started().connect().client("4F2A91C03B7", sasl="ann").named("4F2A91C03B7")
+        message = judge(log.refused("4F2A91C03B7", "5.7.0 " + told).disconnect()).one()
+        assert (message.outcome, message.reason) == found
+
+
 def test_repeats_that_rsyslog_folds_are_counted_each() -> None:
     log = Log().connect().smtpd(REFUSED).smtpd(f"message repeated 71 times: [ {REFUSED}]")
     assert judge(log).fault("milter-unreachable").count == 72
