@@ -33,7 +33,7 @@ _ACTION: Final = (
     rb"(?: to=<(?P<recipient>\"(?:[^\"\\]|\\.)*+\"[^ >]*|[^ >\"]*)>)?"
 )
 _ACTION_WHOLE: Final = re.compile(
-    _ACTION + rb"(?: proto=[^ ]*)?(?: helo=<[^<>]*>)?(?: sasl_username=<(?P<user>.*)>)?\Z", re.DOTALL
+    _ACTION + rb"(?: proto=[^ ]*)?(?: helo=<[^<>]*>)?(?: sasl_username=<(?P<user>.*?)>?\s*)?\Z", re.DOTALL
 )
 _ACTION_CUT: Final = re.compile(_ACTION + rb"(?P<user>)", re.DOTALL)  # a long line breaks off
 
