@@ -40,6 +40,11 @@ class Report:
         self.signed_fraction: float | None = doc["signed_fraction"]
 
     @cached_property
+    def by_host(self) -> pd.DataFrame:
+        """Outgoing messages by host: host, signed, unsigned, milter_error, undecided."""
+        return self._table("by_host")
+
+    @cached_property
     def by_domain(self) -> pd.DataFrame:
         """Outgoing messages by the sender's domain: domain, signed, unsigned, milter_error, undecided."""
         return self._table("by_domain")

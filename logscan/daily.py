@@ -47,7 +47,7 @@ def run_daily(
     doc["window"]["day"] = day.isoformat()
     shortfalls = Reach(job, now).shortfalls()
     for problem in shortfalls:
-        warn(f"error: {problem}".replace("journal::", "journal:", 1))
+        warn(f"error: {problem}")
     hosts = {name.decode("utf-8", "surrogateescape") for name in job.run.state.hosts}
     short = shortfalls or job.plan.missing or any(host not in hosts for host in options.hosts)
     return ReportResult(doc, FAILED if short else job.status)

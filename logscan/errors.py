@@ -13,7 +13,8 @@ class SourceError(LogscanError):
     """
 
     def __init__(self, name: str, problem: str, hint: str = "") -> None:
-        super().__init__(f"{name}: {problem}" + (f"; {hint}" if hint else ""))
+        # `journal:` ends in a colon by itself.
+        super().__init__(f"{name.removesuffix(':')}: {problem}" + (f"; {hint}" if hint else ""))
         self.name = name
         self.problem = problem
         self.hint = hint

@@ -27,6 +27,7 @@ _FLAGS = frozenset({"ongoing"})
 
 # The columns of each table of the report.
 TABLES: Mapping[str, tuple[str, ...]] = {
+    "by_host": ("host", *_OUTCOMES),
     "by_domain": ("domain", *_OUTCOMES),
     "by_signature": ("signing_domain", "selector", "signatures"),
     "by_reason": ("direction", "outcome", "reason", "messages"),

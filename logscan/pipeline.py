@@ -261,7 +261,7 @@ class Job:
 
     def _problem(self, problem: SourceError) -> None:
         self.problems.append(problem)
-        self._warn(f"error: {str(problem).replace('journal::', 'journal:', 1)}")
+        self._warn(f"error: {problem}")
 
     def _check(self, feed: Feed, infos: list[SourceInfo], mail: bool, foreign: int) -> None:
         """Warn of what is wrong with sources that were just read."""

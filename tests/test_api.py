@@ -68,6 +68,7 @@ def test_the_report_is_the_commands(path: Path) -> None:
 def test_tables_are_frames(path: Path) -> None:
     found = api.report(path, timezone="UTC")
     assert found.by_domain.to_dict("records") == found.to_dict()["by_domain"]
+    assert found.by_host.to_dict("records") == found.to_dict()["by_host"]
     assert found.by_signature.to_dict("records") == found.to_dict()["by_signature"]
     assert found.by_reason.to_dict("records") == found.to_dict()["by_reason"]
     assert len(found.by_hour) == 27 and found.by_hour["hour"].is_monotonic_increasing

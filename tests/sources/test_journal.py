@@ -65,7 +65,7 @@ def test_an_empty_journal_is_no_error() -> None:
 def test_no_journalctl() -> None:
     with pytest.raises(SourceError) as caught:
         list(journal_blocks(Window(), SourceInfo("journal:"), runner=failing(FileNotFoundError())))
-    assert str(caught.value) == "journal:: journalctl is not installed; name a log file instead"
+    assert str(caught.value) == "journal: journalctl is not installed; name a log file instead"
     denied = failing(PermissionError(13, "Permission denied"))
     with pytest.raises(SourceError, match="journalctl cannot be run: Permission denied"):
         list(journal_blocks(Window(), SourceInfo("journal:"), runner=denied))

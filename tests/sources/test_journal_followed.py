@@ -134,7 +134,7 @@ def test_a_journalctl_that_ends_again_and_again_is_an_error_with_its_words(stand
     stand.answers(entries(MAIL), "echo 'Failed to open journal: Too many open files' >&2; exit 1")
     journal = FollowedJournal(wait)
     assert b"".join(journal.history(1_000_000)) == entries(MAIL)
-    with pytest.raises(SourceError, match="journal:: Failed to open journal: Too many open files"):
+    with pytest.raises(SourceError, match="journal: Failed to open journal: Too many open files"):
         take(journal, lambda got: False)
     assert len(stand.calls()) == 4
     journal.close()
@@ -155,9 +155,9 @@ def test_entries_without_a_cursor_or_broken_ones_keep_the_last_place(stand: Stan
     [
         (
             "[ $call = 1 ] || echo 'Hint: You are currently not seeing messages from other users and the system.' >&2",
-            "journal:: Hint: You are currently not seeing messages from other users and the system; members of group",
+            "journal: Hint: You are currently not seeing messages from other users and the system; members of group",
         ),
-        ("echo 'No journal files were found.' >&2", "journal:: No journal files were found; name a log file instead"),
+        ("echo 'No journal files were found.' >&2", "journal: No journal files were found; name a log file instead"),
     ],
 )
 def test_a_journal_that_may_not_be_read_is_one_clear_line(stand: Stand, script: str, words: str) -> None:
