@@ -10,11 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from logscan.render.layout import MARKS, TONES, Bar, Cell, Column, Entry, Page, Table, short
+from logscan.render.steps import steps
 
 Piece = tuple[str, str]
 Line = list[Piece]
 
 INDENT = "  "
+FIX = "Fix: "
+GOES_ON = " \\"  # to a shell
 GAP = 2
 BAR = 32
 
@@ -78,6 +81,32 @@ class Paper:
         return [*lines, line]
 
 
+def prose(text: str, indent: str, paper: Paper, later: str | None = None) -> list[str]:
+    """Sentences in lines. A fix has each of its commands on a line of its own, or on several that paste as one."""
+    if not text.startswith(FIX):
+        return paper.wrap(text, indent, later)
+    out: list[str] = []
+    deep = indent + " " * len(FIX)
+    for part, command in steps(text.removeprefix(FIX)):
+        first = deep if out else indent + FIX
+        out += _command(part, first, deep, paper) if command else paper.wrap(part, first, deep)
+    return out
+
+
+def _command(text: str, indent: str, later: str, paper: Paper) -> list[str]:
+    """A command in lines, each but the last with the backslash that makes the shell read on."""
+    out = []
+    line = indent
+    for number, word in enumerate(paper.escape(text).split(" ")):
+        room = (paper.text or paper.width) - paper.measure(line) - len(GOES_ON)
+        if number and paper.measure(word) > room:
+            out.append(paper.cut(line, paper.width - len(GOES_ON)) + GOES_ON)
+            line = f"{later}  {word}"
+        else:
+            line += word if line == indent else f" {word}"
+    return [*out, paper.cut(line, paper.width)]
+
+
 def lines(page: Page, paper: Paper) -> list[Line]:
     """The page top to bottom; every line is at most `paper.width` columns wide."""
     out: list[Line] = [[(text, f"{page.tone} verdict")] for text in paper.wrap(page.verdict, "", INDENT)]
@@ -89,7 +118,7 @@ def lines(page: Page, paper: Paper) -> list[Line]:
             if at and isinstance(part, Table) and isinstance(section.body[at - 1], Table):
                 out.append([])
             if isinstance(part, str):
-                out += [[(line, "")] for line in paper.wrap(part, INDENT)]
+                out += [[(line, "")] for line in prose(part, INDENT, paper)]
             elif isinstance(part, Table):
                 out += _table(part, paper)
             else:
@@ -106,7 +135,7 @@ def entry_lines(entry: Entry, paper: Paper) -> list[Line]:
     out += [[(line, "strong")] for line in rest]
     out += [[(line, "")] for line in paper.wrap(entry.facts, deep)]
     for name, text in entry.notes:
-        out += [[(line, "")] for line in paper.wrap(f"{name}: {text}" if name else text, deep)]
+        out += [[(line, "")] for line in prose(f"{name}: {text}" if name else text, deep, paper)]
     room = (paper.text or paper.width) - len(deep) - 2
     out += [
         [(f"{deep}| {paper.cut(paper.escape(short(quote, LONGEST)), room)}", "quiet")]

@@ -13,7 +13,7 @@ from logscan.news import FaultNews, MessageNews, News, Standing
 from logscan.render import json, words
 from logscan.render.escape import ascii_only, visible
 from logscan.render.layout import TONES
-from logscan.render.lines import Line, Paper
+from logscan.render.lines import Line, Paper, prose
 from logscan.render.message import fault_dict, message_dict
 
 # So narrow a screen gets two lines a message.
@@ -292,7 +292,7 @@ def fault_lines(news: FaultNews, paper: Paper, stamp: Callable[[int], str]) -> l
     out += [[(line, "strong")] for line in rest]
     if news.phase == "begin" and fault.severity != "info":
         for text in (fault.meaning, f"Fix: {fault.fix}" if fault.fix else ""):
-            out += [[(line, "")] for line in paper.wrap(text, indent)] if text else []
+            out += [[(line, "")] for line in prose(text, indent, paper)] if text else []
     return out
 
 

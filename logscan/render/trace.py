@@ -11,7 +11,7 @@ from typing import Any
 
 from logscan.render import words
 from logscan.render.layout import TONES, fault_entry, short
-from logscan.render.lines import INDENT, Line, Paper, entry_lines
+from logscan.render.lines import INDENT, Line, Paper, entry_lines, prose
 
 Doc = Mapping[str, Any]
 
@@ -47,7 +47,7 @@ def _message(message: Doc, paper: Paper) -> list[Line]:
     explained = message["outcome"] == "milter-error" and message["faults"]
     for label, text in (("", message["meaning"]), ("Fix: ", message["fix"])):
         if text and not explained:
-            out += [[(line, "strong" if label else "")] for line in paper.wrap(f"{label}{text}", INDENT)]
+            out += [[(line, "strong" if label else "")] for line in prose(f"{label}{text}", INDENT, paper)]
     for fault in message["faults"]:
         # The lines that hit this message are among its own.
         out += entry_lines(fault_entry({**fault, "lines": []}), paper)

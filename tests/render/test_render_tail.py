@@ -99,7 +99,8 @@ def test_a_fault_says_what_to_do_when_it_begins_and_how_long_it_was() -> None:
     assert text_of(FaultNews(AT, "begin", FAULT)).splitlines() == [
         "2026-11-24 08:00:00 error         milter-unreachable: inet:127.0.0.1:8891 on mx",
         "                                  Nobody listens on inet:127.0.0.1:8891.",
-        "                                  Fix: systemctl status opendkim; ss -ltnp | grep 8891",
+        "                                  Fix: systemctl status opendkim",
+        "                                       ss -ltnp | grep 8891",
     ]
     over = Fault(**{name: getattr(FAULT, name) for name in FAULT.__slots__} | {"messages_hit": 4, "ongoing": False})
     assert text_of(FaultNews(AT + 761, "end", over)) == (
@@ -189,8 +190,8 @@ def test_at_40_columns_addresses_get_a_line_of_their_own() -> None:
         "  milter-unreachable:",
         "  inet:127.0.0.1:8891 on mx",
         "  Nobody listens on inet:127.0.0.1:8891.",
-        "  Fix: systemctl status opendkim; ss",
-        "  -ltnp | grep 8891",
+        "  Fix: systemctl status opendkim",
+        "       ss -ltnp | grep 8891",
     ]
 
 
