@@ -458,7 +458,7 @@ def trace(
             screen.write(paint.terminal(result.doc, width=width, color=screen.colored(color.value)), None)
         else:
             screen.write(paint.text(result.doc), None)
-    if not result.doc["matches"] and result.doc["input"]["lines"]:
+    if not result.doc["matches"] and result.doc["window"]["first"]:
         screen.notice(paint.not_found(result.doc))
     return int(result.status) or (OK if result.doc["matches"] else FINDINGS)
 
@@ -624,10 +624,11 @@ def _worded(error: Any) -> str:
     """A parser's error as one line: subject, what happened, where help is."""
     text = " ".join(error.format_message().split()).rstrip(".")
     text = text.removeprefix("Invalid value for ").replace("Value error, ", "")
+    text = text.replace(": Input should be ", ": has to be ").replace(". Did you mean ", "; did you mean ")
     text = re.sub(r"'(--?[\w-]+)'", r"\1", text)
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "logscan"
-    return f"{text[:1].lower()}{text[1:]}; see {path} --help"
+    return f"{text[:1].lower()}{text[1:]}{'' if text.endswith('?') else ';'} see {path} --help"
 
 
 if __name__ == "__main__":

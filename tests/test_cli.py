@@ -469,3 +469,20 @@ def test_help_is_for_people(words: list[str], capsys: pytest.CaptureFixture[str]
     assert "list[" not in shown and "<str>" not in shown
     assert not [line for line in shown.splitlines() if len(line) > 80 and not line.startswith("    logscan ")]
     assert not [line for line in shown.partition("Commands:")[2].splitlines() if line.endswith("...")]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["reprot"], "no such command 'reprot'; did you mean 'report', 'export'? see logscan --help"),
+        (["report", "--limit", "-1"], "--limit: has to be greater than or equal to 0; see logscan report --help"),
+    ],
+)
+def test_errors_of_the_parser_are_one_sentence(
+    words: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the parser's own words, which differ from one version of it to the next."""
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("logscan: ") and said.count("\n") == 1 and "Input should" not in said
+    assert said.split(";")[-1].split("?")[-1].strip() == line.split(";")[-1].split("?")[-1].strip()

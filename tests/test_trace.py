@@ -391,6 +391,14 @@ def test_json_is_the_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert list(doc["messages"][0]["steps"][0]) == ["at", "gap", "leg", "program", "pid", "text", "line"]
 
 
+def test_what_is_no_log_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(bytes(range(256)) * 40)
+    assert main(["trace", "ABCDEF12345", str(path)]) == 2
+    said = f"logscan: {path}: not a log; none of its lines has a time stamp\n"
+    assert capsys.readouterr() == ("", said)
+
+
 def test_nothing_found_is_one_line_and_status_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "maillog"
     path.write_bytes(several().syslog())
