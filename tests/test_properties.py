@@ -13,7 +13,7 @@ from builder import HERE, LATER, NOW, OPENDKIM, START, STRANGER, Judged, Log, ju
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logscan.correlate.state import LEG_CAP
+from logscan.correlate.state import HOST_CAP, INSTANCE_CAP, LEG_CAP, NAME_CAP, OUTAGE_CAP, WORD_CAP
 from logscan.model import INBOUND_OUTCOMES, OUTBOUND_OUTCOMES, Message, SourceInfo, Window
 from logscan.run import Run
 from logscan.sources.blocks import read_blocks
@@ -370,3 +370,35 @@ def test_legs_that_never_end_are_let_go(payload: bytes, mails: int) -> None:
     assert LEG_CAP // 2 < max(peaks) <= LEG_CAP + STEP
     assert (sum(run.tally.verdicts.values()), run.state.not_mail) == (mails, MANY - mails)
     assert run.state.let_go >= MANY - LEG_CAP - STEP
+
+
+def test_names_that_a_log_may_choose_are_bounded() -> None:
+    """Hosts, instances, endpoints, programs: past the cap they count, and take no memory."""
+    line = "Nov 24 08:00:00 {} {}[7]: {}\n".format
+    made, qid = 2 * INSTANCE_CAP, "4F2A91C0301"
+    lines = [line(f"mx{n}", "cron", "hello") for n in range(HOST_CAP + 10)]
+    lines += [line("mx0", f"postfix-{n}/smtpd", f"{qid}: client={HERE}") for n in range(made)]
+    signed = f"{qid}: DKIM-Signature field added (s=k1, d=example.org)"
+    lines += [line("mx0", f"dkim-{n}", signed) for n in range(2 * NAME_CAP)]
+    refused = "warning: connect to Milter service inet:mx{}:8891: Connection refused".format
+    lines += [line("mx0", "postfix/smtpd", refused(n)) for n in range(2 * OUTAGE_CAP)]
+    state = judge("".join(lines).encode()).run.state
+    assert len(state.hosts) == HOST_CAP + 1
+    host = state.hosts[b"mx0"]
+    assert len(host.spaces) == INSTANCE_CAP
+    assert len(host.outages) == OUTAGE_CAP
+    assert len(state.opendkim_names) == NAME_CAP
+    # The host that stands for the rest is one like others.
+    late = judge("".join([*lines[: HOST_CAP + 10], Log("late").started().mail(qid, "+").syslog().decode()]).encode())
+    assert (late.one().host, late.one().outcome) == ("(and others)", "signed")
+
+
+def test_proofs_of_one_mail_are_bounded() -> None:
+    log = Log().connect().client("4F2A91C0301").named("4F2A91C0301")
+    for _ in range(2 * WORD_CAP):
+        log.cleanup("4F2A91C0301: milter-header-info: header DKIM-Signature: v=1 from localhost[127.0.0.1]")
+    kept: list[int] = []
+    run = Run(Window(), UTC, keep=lambda legs, case: kept.append(len(legs[0].words or ())))
+    run.read(iter([log.queued("4F2A91C0301").syslog()]), NOW, SourceInfo("test"))
+    run.finish()
+    assert kept == [WORD_CAP]

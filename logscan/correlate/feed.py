@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from logscan.correlate import daemon, gaps, postfix, units
-from logscan.correlate.state import Host, Origin, State
+from logscan.correlate.state import NAME_CAP, Host, Origin, State
 from logscan.correlate.transit import advance
 from logscan.parse.header import Header, as_text, guess_daemon, parse, repeated_bsd, unrepeat
 from logscan.parse.stamps import Clock
@@ -225,7 +225,8 @@ def guessed(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
 def foreign(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     """Another program's line. One that writes OpenDKIM's own sentences is an OpenDKIM under another name."""
     if payload.find(b"DKIM") >= 0 and daemon.RENAMED.match(payload) is not None:
-        state.opendkim_names.add(origin.program)
+        if len(state.opendkim_names) < NAME_CAP:
+            state.opendkim_names.add(origin.program)
         origin.handle = daemon.opendkim
         daemon.opendkim(state, origin, payload, line)
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from logscan.correlate import life
-from logscan.correlate.state import Failure, Leg, Origin, State
+from logscan.correlate.state import OUTAGE_CAP, Failure, Leg, Origin, State
 from logscan.parse.lines import Match
 from logscan.parse.postfix_lines import FAULT_OF_REASON, LINES, milter_reason
 
@@ -123,7 +123,8 @@ def _event(state: State, origin: Origin, reason: str, endpoint: bytes, line: byt
         elif reason not in life.ABSENCE:
             fault.by_absence, fault.cause = False, None  # it is there again, with another trouble
         fault.ongoing = True
-    host.outages[key] = fault
+    if len(host.outages) < OUTAGE_CAP or key in host.outages:
+        host.outages[key] = fault
     run = host.run
     run.troubled = True
     if run.unclean and reason == "connection-lost":

@@ -23,6 +23,7 @@ from logscan.correlate.state import (
     REQUEUED,
     SMTPD,
     VANISHED,
+    WORD_CAP,
     Delivery,
     Handler,
     Leg,
@@ -381,7 +382,10 @@ def _milter_action(state: State, origin: Origin, leg: Leg, rest: bytes) -> None:
                 leg.signatures = []
             run = leg.space.host.run
             run.success = run.seen = True
-            leg.words = [*(leg.words or []), word("header-proof", None, rest)]
+            if leg.words is None:
+                leg.words = []
+            if len(leg.words) < WORD_CAP:
+                leg.words.append(word("header-proof", None, rest))
         return
     action = milter_action(rest)
     if action is None:

@@ -20,6 +20,8 @@ def unanswered(state: State, host: Host, domain: bytes, line: bytes) -> None:
     waiting = host.unanswered
     if waiting and state.now - waiting[-1][0] > SILENCE:
         waiting.clear()
+    # A stranger may put any number of names below a domain of his into signatures; domains cost more.
+    domain = b".".join(domain.lower().rsplit(b".", 2)[-2:])
     if all(domain != other for _, other, _ in waiting):
         waiting.append((state.now, domain, line[:500]))
     if len(waiting) < (DOMAINS if host.run.success else 3 * DOMAINS):

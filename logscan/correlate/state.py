@@ -43,6 +43,12 @@ LEG_CAP: Final = 30_000  # open ones in all: one of a mail that waits takes up t
 RECIPIENT_CAP: Final = 200
 WORD_CAP: Final = 64
 FAULT_CAP: Final = 5_000
+# A collector with an open port takes any name: past so many hosts the rest are one, and of a host's instances too.
+HOST_CAP: Final = 20_000
+INSTANCE_CAP: Final = 64
+OUTAGE_CAP: Final = 1_000  # of a host at one time
+NAME_CAP: Final = 100  # under which OpenDKIM logs
+OTHERS: Final = b"(and others)"
 
 
 class Failure(NamedTuple):
@@ -278,6 +284,9 @@ class State:
     def host(self, name: bytes) -> Host:
         """The host of that name, made at its first line."""
         host = self.hosts.get(name)
+        if host is None and len(self.hosts) >= HOST_CAP:
+            name = OTHERS
+            host = self.hosts.get(name)
         if host is None:
             host = self.hosts[name] = Host(name, self.new_run(name))
         return host
@@ -291,6 +300,8 @@ class State:
     def space(self, host: Host, instance: bytes) -> Space:
         """The ID space of an instance, made at its first line."""
         space = host.spaces.get(instance)
+        if space is None and host.spaces and (len(host.spaces) >= INSTANCE_CAP or len(self.spaces) >= 2 * HOST_CAP):
+            return next(iter(host.spaces.values()))
         if space is None:
             space = host.spaces[instance] = Space(host, instance)
             self.spaces.append(space)
@@ -303,7 +314,7 @@ class State:
         fault = self.faults.get(key)
         if fault is None:
             if len(self.faults) >= FAULT_CAP:
-                key = (host.name, kind, b"(and others)")
+                key = (host.name, kind, OTHERS)
                 fault = self.faults.get(key)
             if fault is None:
                 fault = self.faults[key] = Fault(
