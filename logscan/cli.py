@@ -10,6 +10,7 @@ so that `logscan --help` answers at once. A further command lives in a module of
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import re
@@ -33,6 +34,9 @@ OK, FINDINGS, FAILED, INTERRUPTED = 0, 1, 2, 130
 
 # The base of the parser's own errors. By way of a public name, since typer moved click into itself.
 _ParserError: type[Exception] = typer.BadParameter.__mro__[2]
+
+# What writing meets on a disk that is full or broken: standard output, or the files in which rows wait.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 P = ParamSpec("P")
 
@@ -603,6 +607,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; `arguments` are those of the process unless given."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     _name_shell(words)
+    screen.open_closed()
     try:
         status = app(args=words, prog_name="logscan", standalone_mode=False)
     except _ParserError as error:
@@ -612,7 +617,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else OK
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            screen.forget_stdout()
+            screen.notice(f"{(error.strerror or str(error)).lower()}; what was written is not the whole")
+            return FAILED
         # Python would end with 1, which means findings.
         traceback.print_exc()
         screen.notice("internal error; please report it with the lines above")

@@ -415,6 +415,46 @@ def test_a_reader_that_goes_away_is_quiet(tmp_path: Path) -> None:
     assert err == b""
 
 
+LOG = Path(__file__).parent.parent / "examples" / "maillog"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize(
+    "words",
+    [["report", LOG], ["export", LOG, "--output", "-"], ["trace", "shop@example.org", LOG], ["--help"]],
+    ids=lambda words: words[0],
+)
+def test_a_full_disk_is_one_line_and_no_whole_result(words: list[object]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "logscan.cli", *map(str, words)], stdout=full, stderr=subprocess.PIPE
+        )
+    assert done.returncode == 2
+    assert done.stderr == b"logscan: no space left on device; what was written is not the whole\n"
+
+
+@pytest.mark.parametrize(("closed", "status"), [("<&-", 0), (">&-", 0), ("2>&-", 0), ("<&- >&- 2>&-", 0)])
+def test_a_start_without_the_standard_streams(closed: str, status: int) -> None:
+    """As daemons start programs that are not to talk."""
+    command = [sys.executable, "-m", "logscan.cli", "report", str(LOG)]
+    done = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *command], capture_output=True)
+    assert (done.returncode, done.stderr) == (status, b"")
+    assert bool(done.stdout) == (">&-" not in closed.replace("2>&-", ""))
+
+
+def test_standard_input_that_is_closed_is_empty() -> None:
+    command = [sys.executable, "-m", "logscan.cli", "report", "-"]
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *command], capture_output=True)
+    assert (done.returncode, done.stderr) == (2, b"logscan: -: empty; is the mail log another file?\n")
+
+
+def test_the_output_may_be_named_as_a_pipe() -> None:
+    command = [sys.executable, "-m", "logscan.cli", "report", str(LOG), "--output", "/dev/stdout"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("mx 2026-11-22 to 2026-11-24: ")
+
+
 def test_progress_is_drawn_on_a_terminal_and_gone_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     from logscan.render import screen
 

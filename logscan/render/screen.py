@@ -66,6 +66,13 @@ def _to_stdout(text: str) -> None:
         forget_stdout()
 
 
+def open_closed() -> None:
+    """Where we were started without standard input, output or error, they are empty: Python has None for them."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - to the end of the process
+
+
 def forget_stdout() -> None:
     """Let what is buffered for a closed pipe go nowhere, or Python complains about it on its way out."""
     with contextlib.suppress(OSError, ValueError):
@@ -85,14 +92,15 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
     The link stays a link, and a device or a pipe is written to, not replaced by a file. Raises OSError.
     """
-    path = path.resolve()
     mode: int | None = None
     if path.exists():
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
+            # As it is named: what /dev/stdout leads to may be a pipe, which has no other name.
             with path.open("wb") as out:
                 yield out
             return
+    path = path.resolve()
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as out:
