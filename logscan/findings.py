@@ -357,10 +357,11 @@ def _outbound(
             # A missed domain alone may have been followed by a signature of its parent's (SubDomains).
             if word.bits & REASON and b": no signing domain match" not in word.payload:
                 return "unsigned", word.reason, -1, b""
+    if said & VERIFIED:
+        # OpenDKIM took it for a stranger's mail: it would have signed nothing, whatever else failed.
+        return "unsigned", "other", -1, b""
     if failed is not None:
         return "milter-error", failed.reason, _run(legs), failed.endpoint
-    if said & VERIFIED:
-        return "unsigned", "other", -1, b""
     if not any(_asked(leg) for leg in legs):
         return "undecided", "log-gap", -1, b""
     if not any(leg.active is not None or leg.held or leg.end != OPEN for leg in legs):

@@ -7,7 +7,7 @@ from datetime import UTC
 from pathlib import Path
 
 import pytest
-from builder import NOW, Log, judge
+from builder import NOW, OTHER, STRANGER, Log, judge
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -234,3 +234,22 @@ def test_equal_messages_are_one_case() -> None:
             f"{n:05X}C0302", "no signing table match for 'a@example.org'", sender=f"user{n}@example.org"
         ).wait(7)
     assert len({case for _, case in judge(log).tally.cases}) == 2
+
+
+def test_a_held_mail_that_is_deleted_is_no_longer_held() -> None:
+    log = Log().started().connect().client("4F2A91C0301", sasl="ann").cleanup(
+        "4F2A91C0301: milter-hold: END-OF-MESSAGE from localhost[127.0.0.1]: milter triggers HOLD action;"
+        " from=<app@example.org> to=<friend@example.net> proto=ESMTP helo=<x>"
+    )
+    assert judge(log).one().effect == "held"
+    assert judge(log.wait(60).say("postsuper", "4F2A91C0301: removed")).one().effect == "discarded"
+
+
+def test_what_opendkim_verified_it_would_not_have_signed() -> None:
+    """A second milter is away; OpenDKIM takes a user of ours for a stranger."""
+    log = Log().started().connect(STRANGER)
+    log.smtpd(f"warning: connect to Milter service {OTHER}: Connection refused")
+    log.client("4F2A91C0301", STRANGER, "ann").named("4F2A91C0301").words("4F2A91C0301", "no signature data")
+    message = judge(log.queued("4F2A91C0301").sent("4F2A91C0301").removed("4F2A91C0301")).one()
+    assert (message.direction, message.outcome, message.reason) == ("outbound", "unsigned", "other")
+    assert message.milter is None

@@ -575,6 +575,7 @@ def postsuper(state: State, origin: Origin, payload: bytes, line: bytes) -> None
             known(state, origin, payload)
         return
     if rest == b"removed":
+        leg.held = False
         _note(leg, b"", (b"postsuper", b"none", b"deleted", False))
         end_leg(state, leg, REMOVED)
     elif rest == b"placed on hold":
