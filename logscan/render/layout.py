@@ -17,7 +17,7 @@ from logscan.render.chart import Span, spans
 Tone = Literal["", "good", "bad", "unsure", "quiet"]
 Doc = Mapping[str, Any]
 
-# The tables that `--by` chooses from, and those shown when it does not.
+# The tables that `--by` chooses from, and those shown when it does not; `host` too where there are several.
 BY = ("direction", "host", "domain", "signature", "reason", "hour")
 DEFAULT_BY = ("direction", "domain", "signature", "reason", "hour")
 
@@ -116,7 +116,7 @@ def page(doc: Doc, *, by: Collection[str] = (), limit: int = ROWS) -> Page:
 
     limit: as of `--limit`; the messages in `doc` are already cut to it.
     """
-    chosen = by or DEFAULT_BY
+    chosen = by or (*DEFAULT_BY, *(("host",) if len(doc.get("by_host") or ()) > 1 else ()))
     shown = max(limit, ROWS)
     unsigned, *others = _problems(doc)
     sections = [_changes(doc, shown), _faults(doc, shown), unsigned, *_why(doc, shown), *others]

@@ -162,6 +162,16 @@ def test_by_shows_only_the_table_asked_for(by: str) -> None:
     assert "\nFaults\n" in made
 
 
+def test_several_hosts_are_told_apart_without_being_asked_for() -> None:
+    doc = docs.problems()
+    one = {"host": "mx1", "signed": 3, "unsigned": 1, "milter_error": 0, "undecided": 0}
+    doc["by_host"] = [one]
+    assert "\nHosts\n" not in text.report(doc)
+    doc["by_host"] = [one, {**one, "host": "mx2"}]
+    assert "\nHosts\n" in text.report(doc)
+    assert "\nHosts\n" not in text.report(doc, by=["domain"])
+
+
 def test_many_hours_become_days_and_long_tables_end() -> None:
     doc = docs.problems()
     doc["by_hour"] = [
