@@ -526,3 +526,9 @@ def test_errors_of_the_parser_are_one_sentence(
     said = capsys.readouterr().err
     assert said.startswith("logscan: ") and said.count("\n") == 1 and "Input should" not in said
     assert said.split(";")[-1].split("?")[-1].strip() == line.split(";")[-1].split("?")[-1].strip()
+
+
+def test_python_runs_the_package() -> None:
+    done = subprocess.run([sys.executable, "-m", "logscan", "report", "--format", "yaml"], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("logscan: --format: 'yaml' is not one of ")
