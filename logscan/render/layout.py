@@ -336,7 +336,7 @@ def _head(fault: Doc) -> str:
 def _events(doc: Doc, limit: int) -> Section | None:
     rows = [
         [words.stamp(fault["last"]), fault["kind"], fault["host"], fault["subject"], fault["count"]]
-        for fault in doc["faults"]
+        for fault in sorted(doc["faults"], key=lambda fault: str(fault["last"]))
         if fault["severity"] == "info"
     ]
     columns = [

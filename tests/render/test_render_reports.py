@@ -172,6 +172,15 @@ def test_several_hosts_are_told_apart_without_being_asked_for() -> None:
     assert "\nHosts\n" not in text.report(doc, by=["domain"])
 
 
+def test_events_are_in_the_order_of_the_times_shown() -> None:
+    doc = docs.problems()
+    stop = docs.fault(kind="opendkim-stopped", severity="info", first=docs.at("11:02:35"), last=docs.at("11:02:35"))
+    start = docs.fault(kind="opendkim-started", severity="info", first=docs.at("08:00:00"), last=docs.at("11:24:30"))
+    doc["faults"] = [start, stop]
+    events = text.report(doc).partition("\nEvents\n")[2]
+    assert events.index("opendkim-stopped") < events.index("opendkim-started")
+
+
 def test_many_hours_become_days_and_long_tables_end() -> None:
     doc = docs.problems()
     doc["by_hour"] = [
