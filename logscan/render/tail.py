@@ -355,12 +355,17 @@ def _lettered(counts: Mapping[str, int]) -> str:
 def summary(standing: Standing, in_transit: int) -> str:
     """The last line."""
     outbound = {outcome: standing.count("outbound", outcome) for outcome in OUTBOUND_OUTCOMES}
-    parts = [f"{span(standing.seconds)}: {_named(outbound)}"]
+    named = _named(outbound)
+    others = [("inbound", "incoming", "incoming"), ("bounce", "bounce", "bounces")]
+    others.append(("unknown", "of unknown direction", "of unknown direction"))
+    if not any(outbound.values()) and any(standing.count(direction) for direction, _, _ in others):
+        named = "no outgoing mail"
+    parts = [f"{span(standing.seconds)}: {named}"]
     if standing.fraction is not None:
         parts.append(f"{words.percent(standing.fraction)} signed")
-    for direction, name in (("inbound", "incoming"), ("bounce", "bounces"), ("unknown", "of unknown direction")):
+    for direction, one, many in others:
         if count := standing.count(direction):
-            parts.append(f"{count:,} {name}")
+            parts.append(words.counted(count, one, many))
     if in_transit:
         parts.append(f"{in_transit:,} still in transit")
     return "; ".join(parts)

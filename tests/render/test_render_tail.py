@@ -288,6 +288,13 @@ def test_a_pipe_has_no_status_line() -> None:
     )
 
 
+def test_the_last_line_counts_other_mail_than_outgoing() -> None:
+    session = {("inbound", "pass", None): 1, ("bounce", "unchecked", None): 1}
+    said = summary(standing(session=session, fraction=None), 0)
+    assert said == "12 min 41 s: no outgoing mail; 1 incoming; 1 bounce"
+    assert summary(standing(session={}, fraction=None), 0) == "12 min 41 s: no mail"
+
+
 # --- objects ------------------------------------------------------------------------------------------------------------
 
 
