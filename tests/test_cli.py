@@ -10,6 +10,7 @@ import pty
 import stat
 import subprocess
 import sys
+import threading
 import types
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -458,31 +459,42 @@ def test_the_output_may_be_named_as_a_pipe() -> None:
 def test_progress_is_drawn_on_a_terminal_and_gone_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     from logscan.render import screen
 
+    # The other end stays open and is read while the bar draws: what is left in a closed terminal may be lost, and
+    # a full one would stop the drawing.
     master, slave = pty.openpty()
-    try:
-        with os.fdopen(slave, "w", encoding="utf-8") as terminal:
-            monkeypatch.setattr(sys, "stderr", terminal)
-            monkeypatch.setenv("TERM", "xterm")
-            monkeypatch.setattr(screen, "_PATIENCE", 0)
-            monkeypatch.setattr(screen, "_REDRAW", 0)
-            with screen.Bar() as bar:
-                bar.progress(1_000_000, 2_000_000)
-                bar.warn("a.gz: ends [red]early[/red]\x1b[2J")
-                bar.progress(2_000_000, None)
-        seen = _all_of(master).decode()
-    finally:
-        os.close(master)
+    reader = _Reader(master, b"-- the end --")
+    reader.start()
+    with os.fdopen(slave, "w", encoding="utf-8") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setattr(screen, "_PATIENCE", 0)
+        monkeypatch.setattr(screen, "_REDRAW", 0)
+        with screen.Bar() as bar:
+            bar.progress(1_000_000, 2_000_000)
+            bar.warn("a.gz: ends [red]early[/red]\x1b[2J")
+            bar.progress(2_000_000, None)
+        terminal.write("-- the end --")
+        terminal.flush()
+        reader.join()
+    os.close(master)
+    seen = reader.seen.decode()
     assert "reading" in seen
     assert "logscan: warning: a.gz: ends [red]early[/red]\\x1b[2J" in seen
+    assert "\x1b[2K" in seen[seen.rindex("reading") :], "the bar's line was not erased"
 
 
-def _all_of(master: int) -> bytes:
-    """What was written to a terminal that is closed by now: it comes in pieces, and then an error."""
-    seen = b""
-    with contextlib.suppress(OSError):
-        while piece := os.read(master, 65536):
-            seen += piece
-    return seen
+class _Reader(threading.Thread):
+    """Reads a terminal until an end mark, or until it is closed."""
+
+    def __init__(self, master: int, mark: bytes) -> None:
+        super().__init__(daemon=True)
+        self._master, self._mark = master, mark
+        self.seen = b""
+
+    def run(self) -> None:
+        with contextlib.suppress(OSError):
+            while self._mark not in self.seen and (piece := os.read(self._master, 65536)):
+                self.seen += piece
 
 
 def test_without_a_terminal_no_progress(

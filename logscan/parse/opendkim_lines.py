@@ -499,6 +499,7 @@ ROWS: tuple[Row, ...] = (
     ("stderr-usage", "opendkim: usage: opendkim -p socketfile [options]", "config", "error", "opendkim-start-failed"),
     # What its libraries write there, before OpenDKIM says it in its own words.
     ("stderr-bdb", "BDB<code> <text>", "info", "info"),
+    ("stderr-bdb-file", "<keyfile>: Is a directory", "info", "info"),
     ("stderr-odbx", "Loading backend library <text>, <path> or <path> failed", "info", "info"),
     ("stderr-odbx-file", "<file>: cannot open shared object file: <strerror>", "info", "info"),
     # libmilter: the listening socket.

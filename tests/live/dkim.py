@@ -14,15 +14,16 @@ from pathlib import Path
 SIGNED_HEADERS = ("from", "subject", "message-id")
 
 
-def sign(data: bytes, domain: str, selector: str, key: Path, extra: str = "") -> bytes:
-    """Put a DKIM-Signature on top of a message with CRLF lines. extra: more tags, as "x=1; "."""
+def sign(data: bytes, domain: str, selector: str, key: Path, extra: str = "",
+         names: tuple[str, ...] = SIGNED_HEADERS) -> bytes:
+    """Put a DKIM-Signature on top of a message with CRLF lines. extra: more tags, as "x=1; ". names: of headers."""
     head, _, body = data.partition(b"\r\n\r\n")
     digest = hashlib.sha256(_relaxed_body(body)).digest()
     value = (f"v=1; a=rsa-sha256; c=relaxed/relaxed; d={domain}; s={selector}; {extra}"
-             f"h={':'.join(SIGNED_HEADERS)}; bh={base64.b64encode(digest).decode()}; b=")
+             f"h={':'.join(names)}; bh={base64.b64encode(digest).decode()}; b=")
     fields = {line.split(b":", 1)[0].lower().decode(): line.split(b":", 1)[1]
               for line in re.sub(rb"\r\n[ \t]+", b" ", head).split(b"\r\n")}
-    lines = [_relaxed_header(name, fields[name]) for name in SIGNED_HEADERS if name in fields]
+    lines = [_relaxed_header(name, fields[name]) for name in names if name in fields]
     text = b"\r\n".join([*lines, _relaxed_header("dkim-signature", value.encode())])
     made = subprocess.run(["openssl", "dgst", "-sha256", "-sign", str(key)], input=text, capture_output=True,
                           check=True)

@@ -14,11 +14,15 @@ NO_ERROR, SERVFAIL, NXDOMAIN = 0, 2, 3
 
 
 class Dns:
-    """records: name without the last dot → text. broken: names answered with SERVFAIL. silent: no answer at all."""
+    """records: name without the last dot → text. broken: names answered with SERVFAIL. silent: no answer at all.
+
+    odd: name → bytes that stand where its one record should be; none: there is no record of this type.
+    """
 
     def __init__(self, namespace: Namespace):
         self.records: dict[str, str] = {}
         self.broken: set[str] = set()
+        self.odd: dict[str, bytes] = {}
         self.silent = False
         with namespace.network():
             self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -53,8 +57,9 @@ class Dns:
         (kind,) = struct.unpack("!H", query[at + 1 : at + 3])
         name = ".".join(labels).lower()
         text = self.records.get(name) if kind == TXT else None
-        code = SERVFAIL if name in self.broken else NO_ERROR if name in self.records else NXDOMAIN
-        answer = b""
+        known = name in self.records or name in self.odd
+        code = SERVFAIL if name in self.broken else NO_ERROR if known else NXDOMAIN
+        answer = self.odd.get(name, b"")
         if text is not None:
             pieces = [text[start : start + 255].encode() for start in range(0, len(text), 255)]
             data = b"".join(bytes([len(piece)]) + piece for piece in pieces)

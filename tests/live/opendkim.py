@@ -65,6 +65,7 @@ class OpenDkim:
                 path.unlink()
         self._dns.records.clear()
         self._dns.broken.clear()
+        self._dns.odd.clear()
         self._dns.silent = False
         for name, selector, domain, _ in KEYS:
             self.write(f"{selector}.private", (self._made / name / f"{selector}.private").read_text(), 0o600)

@@ -11,6 +11,7 @@ from . import (
     scenarios_keys,
     scenarios_milter,
     scenarios_path,
+    scenarios_signatures,
     scenarios_signing,
 )
 from .rig import Scenario
@@ -18,6 +19,6 @@ from .rig import Scenario
 SCENARIOS: dict[str, Scenario] = {
     name: found
     for part in (scenarios_signing, scenarios_milter, scenarios_keys, scenarios_inbound, scenarios_path,
-                 scenarios_faults)
+                 scenarios_faults, scenarios_signatures)
     for name, found in part.SCENARIOS.items()
 }

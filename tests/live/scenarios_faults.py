@@ -14,14 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .listener import Listener, bound
-from .opendkim import OpenDkim
+from .opendkim import ENDPOINT, OpenDkim
 from .postfix import MILTER
 from .register import SIGNED, failed, register
 from .rig import MAILERS, Lab, Scenario
 from .rows import Row
 from .scenarios_inbound import inbound, receive
 from .scenarios_milter import BOTH, OTHER, UNSEEN
-from .starts import WITH_KEYFILE, below, folder, own, put
+from .starts import KEYS, WITH_KEYFILE, below, folder, own, put
 from .truth import Expect
 
 SCENARIOS: dict[str, Scenario] = {}
@@ -65,9 +65,22 @@ def other_kind(opendkim: OpenDkim) -> None:
     opendkim.write(FILE, done.stdout.decode(), 0o600)
 
 
+def loop(name: str) -> Callable[[OpenDkim], None]:
+    """A link that leads to itself in place of a file."""
+
+    def prepare(opendkim: OpenDkim) -> None:
+        (opendkim.keys / name).unlink()
+        (opendkim.keys / name).symlink_to(name)
+
+    return prepare
+
+
 BROKEN = (
     # The key's file, through KeyTable.
     Broken("key_is_a_directory", key("key-other", PATH), folder(FILE)),
+    Broken("key_below_a_file", key("key-other", f"{KEYS}/KeyTable/{FILE}"),
+           put("KeyTable", f"{NAME} example.org:mx2026:{KEYS}/KeyTable/{FILE}\n")),
+    Broken("key_links_to_itself", key("key-other", PATH), loop(FILE)),
     Broken("key_is_empty", key("key-malformed", ""), put(FILE, "", 0o600)),
     Broken("key_is_public", key("key-malformed", ""), public_key),
     Broken("key_of_other_kind", key("key-malformed", ""), other_kind),
@@ -285,6 +298,19 @@ def backlog_full(lab: Lab) -> None:
     lab.settle()
 
 
+@scenario(rows=(Row("config", count=2),))
+def allowed_too_little(lab: Lab) -> None:
+    """A mail server that lets milters change nothing: OpenDKIM will not work with it."""
+    with lab.rig.namespace.socket() as client:
+        client.settimeout(5)
+        client.connect(ENDPOINT)
+        client.sendall(packet(b"O", struct.pack("!III", 6, 0, 0x1FFFFF)))
+        if client.recv(1000):
+            raise RuntimeError("opendkim agrees")
+    lab.smtp(SIGNED)
+    lab.settle()
+
+
 # --- life ----------------------------------------------------------------------------------------------------------
 
 
@@ -318,6 +344,14 @@ def died_unnoticed(lab: Lab) -> None:
     lab.opendkim.start()
     lab.smtp(SIGNED)
     lab.settle()
+
+
+@scenario(opendkim={"MilterDebug": "6"}, rows=(Row("opendkim-stopped", severity="warning"),))
+def stopped_while_told_everything(lab: Lab) -> None:
+    """An orderly stop with libmilter's own words about it."""
+    lab.smtp(SIGNED)
+    lab.settle()
+    lab.opendkim.signal("TERM")
 
 
 @scenario(opendkim={"AutoRestart": "yes", "AutoRestartCount": "2"},

@@ -7,6 +7,7 @@ only `copytruncate` does, tail says so, and what needed them is undecided, never
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -164,10 +165,14 @@ def mail_while_rotated(config: str, rotations: int) -> Callable[[Lab], None]:
 
 
 def existing(rig: Rig) -> Path:
-    """The mail log, with a line in it."""
+    """The mail log with one line in it. Mail of before would be told where it comes to its end only now."""
+    path = rig.root / "log/maillog"
+    if path.exists():
+        rig.syslog.mark()
+        os.truncate(path, 0)
     rig.namespace.run("logger", "-p", "mail.info", "-t", "live", "a line")
     rig.syslog.mark()
-    return rig.root / "log/maillog"
+    return path
 
 
 def played(rig: Rig, told: Told, config: str, rotations: int) -> Run:
