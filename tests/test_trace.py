@@ -450,3 +450,9 @@ def test_every_form_of_log_gives_the_same_steps(form: str, tmp_path: Path) -> No
     [plain] = trace(TWO, several(), tmp_path)["messages"]
     assert told(message) == told(plain)
     assert [step["at"] for step in message["steps"]] == [step["at"] for step in plain["steps"]]
+
+
+def test_a_bounce_is_named_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    log = Path(__file__).parent.parent / "examples" / "maillog"
+    assert main(["trace", "CBFC420C1B4", str(log)]) == 0
+    assert "CBFC420C1B4: unchecked (bounce, sent)\n" in capsys.readouterr().out

@@ -98,7 +98,7 @@ def _command(text: str, indent: str, later: str, paper: Paper) -> list[str]:
     out = []
     line = indent
     for number, word in enumerate(paper.escape(text).split(" ")):
-        room = (paper.text or paper.width) - paper.measure(line) - len(GOES_ON)
+        room = (paper.text or paper.width) - paper.measure(line) - len(" ") - len(GOES_ON)
         if number and paper.measure(word) > room:
             out.append(paper.cut(line, paper.width - len(GOES_ON)) + GOES_ON)
             line = f"{later}  {word}"

@@ -262,7 +262,7 @@ def _about(news: MessageNews, *, short: bool = False) -> list[str]:
     if news.was is not None:
         direction, outcome, reason = news.was
         if direction != message.direction and direction != "unknown":
-            outcome = f"{words.DIRECTIONS.get(direction, direction)} {outcome}"
+            outcome = f"{words.direction(direction)} {outcome}"
         told.append(f"(was {outcome}{', ' + reason if reason else ''})")
     return told
 

@@ -63,7 +63,7 @@ def _verdict(message: Doc) -> str:
     if message["outcome"] is None:
         return f"{where}: became no mail ({message['legs'][-1]['end']})"
     said = ", ".join(part for part in (message["outcome"], message["reason"]) if part)
-    direction = words.DIRECTIONS[message["direction"]] if message["direction"] != "unknown" else "direction unknown"
+    direction = words.direction(message["direction"])
     return f"{where}: {said} ({direction}, {message['effect']})"
 
 

@@ -21,6 +21,11 @@ ADVICE = {
 }
 
 
+def direction(name: str) -> str:
+    """The direction of one mail."""
+    return {"bounce": "bounce", "unknown": "direction unknown"}.get(name, DIRECTIONS.get(name, name))
+
+
 def count(number: int) -> str:
     """A count with thousands separators."""
     return f"{number:,}"

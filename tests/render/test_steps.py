@@ -55,6 +55,14 @@ def test_a_command_that_is_too_long_goes_on_as_the_shell_takes_it() -> None:
     assert lines[-1].strip() == "then look."
 
 
+@pytest.mark.parametrize("width", range(50, 110))
+def test_no_width_costs_a_command_a_letter(width: int) -> None:
+    lines = shown(COMMAND, width)
+    assert max(map(len, lines)) <= width
+    pasted = "\n".join(lines).replace(FIX, "").replace("\\\n", " ")
+    assert shlex.split(pasted) == shlex.split(COMMAND)
+
+
 def test_sentences_are_wrapped_below_their_label() -> None:
     assert shown("Nothing to do now, and nothing to be looked at before long.", 40) == [
         "  Fix: Nothing to do now, and nothing to",
