@@ -13,7 +13,15 @@ from builder import HERE, LATER, NOW, OPENDKIM, START, STRANGER, Judged, Log, ju
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logscan.correlate.state import HOST_CAP, INSTANCE_CAP, LEG_CAP, NAME_CAP, OUTAGE_CAP, WORD_CAP
+from logscan.correlate.state import (
+    HOST_CAP,
+    INSTANCE_CAP,
+    LEG_CAP,
+    NAME_CAP,
+    OUTAGE_CAP,
+    RUNS_APART,
+    WORD_CAP,
+)
 from logscan.model import INBOUND_OUTCOMES, OUTBOUND_OUTCOMES, Message, SourceInfo, Window
 from logscan.run import Run
 from logscan.sources.blocks import read_blocks
@@ -402,3 +410,17 @@ def test_proofs_of_one_mail_are_bounded() -> None:
     run.read(iter([log.queued("4F2A91C0301").syslog()]), NOW, SourceInfo("test"))
     run.finish()
     assert kept == [WORD_CAP]
+
+
+def test_starts_without_end_take_no_memory_and_change_no_verdict() -> None:
+    def log(starts: int) -> Log:
+        log = Log().started().mail("4F2A91C0301", "+").mail("4F2A91C0302", sasl="ann").stopped().mail("4F2A91C0303")
+        line = log.started().lines.pop()
+        log.lines += [line] * starts
+        return log.started().mail("4F2A91C0304", sasl="ann").mail("4F2A91C0305", end=False, sasl="ann")
+
+    many, few = judge(log(2 * RUNS_APART)), judge(log(1))
+    assert many.messages == few.messages
+    assert [m.outcome for m in few.messages[:2]] == ["signed", "unsigned"]
+    assert len({id(run) for run in many.run.state.runs}) <= RUNS_APART + 10
+    assert [run.number for run in many.run.state.runs[-3:]] == [2 * RUNS_APART + n for n in (1, 2, 3)]

@@ -47,6 +47,7 @@ FAULT_CAP: Final = 5_000
 HOST_CAP: Final = 20_000
 INSTANCE_CAP: Final = 64
 OUTAGE_CAP: Final = 1_000  # of a host at one time
+RUNS_APART: Final = 10_000
 NAME_CAP: Final = 100  # under which OpenDKIM logs
 OTHERS: Final = b"(and others)"
 
@@ -268,6 +269,8 @@ class State:
         self.seq = 0
         self.hosts: dict[bytes, Host] = {}
         self.runs: list[Run] = []
+        self._same_runs: dict[tuple[bytes, bool, bool, bool], Run] = {}
+        self._share_at = RUNS_APART
         self.due = 0  # nothing has to be finished or let go before this instant
         self.spaces: list[Space] = []
         self.open_legs = 0  # in all of them
@@ -295,7 +298,18 @@ class State:
         """Begin another span of OpenDKIM's life on a host."""
         run = Run(host, len(self.runs), started=started, down=down)
         self.runs.append(run)
+        if len(self.runs) >= self._share_at:
+            self._share_runs()
         return run
+
+    def _share_runs(self) -> None:
+        """A daemon that dies at once is started for days: spans that are over share an object for each answer."""
+        current = {id(host.run) for host in self.hosts.values()}
+        for number in range(self._share_at - RUNS_APART, len(self.runs) - 1):
+            run = self.runs[number]
+            if id(run) not in current:
+                self.runs[number] = self._same_runs.setdefault((run.host, run.success, run.seen, run.down), run)
+        self._share_at += RUNS_APART
 
     def space(self, host: Host, instance: bytes) -> Space:
         """The ID space of an instance, made at its first line."""

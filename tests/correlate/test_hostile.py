@@ -45,14 +45,14 @@ TEXTS = {
 }
 
 
-def log_with(field: Callable[[Log, str], Log], text: str) -> Judged:
+def log_with(field: Callable[[Log, str], Log], text: str, form: Callable[[Log], bytes] = Log.syslog) -> Judged:
     """A signed mail, a bystander that waits in the queue, then the mail with the text, then the bystander's end."""
     log = Log().started().mail(SIGNED, "+").wait(9)
     log.mail(BYSTANDER, WHY, sender="bystander@example.com", end=False)
     log.delivery(BYSTANDER, "friend@example.net", "deferred", "450 4.2.1 come back").wait(9)
     field(log, text).wait(300)
     log.queued(BYSTANDER, "bystander@example.com").sent(BYSTANDER).removed(BYSTANDER)
-    return judge(log)
+    return judge(form(log))
 
 
 def quoted(text: str) -> str:
@@ -280,6 +280,16 @@ def said(judged: Judged) -> object:
 )
 def test_a_strangers_text_changes_nothing(field: Callable[[Log, str], Log], text: str) -> None:
     assert said(log_with(field, text)) == said(log_with(field, "harmless"))
+
+
+@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("form", [Log.rfc3339, Log.rfc5424, Log.journal], ids=["rfc3339", "rfc5424", "journal"])
+def test_nor_does_it_in_another_form(form: Callable[[Log], bytes], field: Callable[[Log, str], Log]) -> None:
+    """RFC 5424 cuts the daemon's name off, so there each line's shape has to tell whose it is."""
+    harmless = said(log_with(field, "harmless", form))
+    for name, text in TEXTS.items():
+        if (field, name) != (recipient_internal, "a whole delivery"):
+            assert said(log_with(field, text, form)) == harmless, name
 
 
 # A line that is OpenDKIM's to the letter is taken for one of a renamed OpenDKIM (SyslogName); a local user can
