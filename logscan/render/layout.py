@@ -165,6 +165,8 @@ def _said(doc: Doc) -> list[str]:
     decided = out["messages"] - out["undecided"]
     if not out["messages"]:
         parts.append("no outgoing messages" if doc["window"]["first"] else "nothing logged")
+        if doc["totals"]["unknown"]["messages"]:
+            parts.append(f"{words.count(doc['totals']['unknown']['messages'])} of unknown direction")
     elif doc["signed_fraction"] is None:
         unknown = out["undecided"] or out["messages"]
         kind = "outgoing message" if unknown == out["messages"] else "other outgoing message"
@@ -243,6 +245,8 @@ def _advice(doc: Doc) -> list[str]:
         # The fault says it, with the host.
         known = [reason for reason in known if reason != "success-not-logged"]
     advice = [words.ADVICE[reason] for reason in known]
+    if doc["totals"]["unknown"]["messages"] and not doc["totals"]["outbound"]["messages"]:
+        advice.append("Which mail is outgoing is told by --our-domain (your domain) or --opendkim-conf (a file).")
     if not doc["input"]["lines"] or doc["window"]["first"] is None:
         advice.append("No mail was logged in this time, or the log given does not reach it.")
     return advice

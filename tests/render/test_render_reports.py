@@ -181,6 +181,17 @@ def test_events_are_in_the_order_of_the_times_shown() -> None:
     assert events.index("opendkim-stopped") < events.index("opendkim-started")
 
 
+def test_mail_of_unknown_direction_is_not_passed_over_for_want_of_outgoing_mail() -> None:
+    doc = docs.healthy()
+    doc["totals"]["outbound"] = dict.fromkeys(doc["totals"]["outbound"], 0)
+    doc["totals"]["unknown"] = {"messages": 20}
+    doc["signed_fraction"] = None
+    made = text.report(doc)
+    assert made.splitlines()[0].endswith(": no outgoing messages, 20 of unknown direction")
+    assert "--our-domain" in made and "--opendkim-conf" in made
+    assert "--our-domain" not in text.report(docs.healthy())
+
+
 def test_many_hours_become_days_and_long_tables_end() -> None:
     doc = docs.problems()
     doc["by_hour"] = [
