@@ -148,7 +148,7 @@ def at_length(legs: list[Leg]) -> Case:
     sender = sender_of(legs)
     domain = sender.rpartition(b"@")[2].lower() if sender else None
     effect = effect_of(legs)
-    judged = _last_try(legs) if len(legs) > 1 and first.kind == PICKUP else legs
+    judged = last_try(legs)
     signed = False
     failure: Failure | None = None
     said = 0
@@ -310,8 +310,10 @@ def _is_submission(service: bytes) -> bool:
     return any(part in SUBMISSION for part in service.split(b"/")[1:-1])
 
 
-def _last_try(legs: list[Leg]) -> list[Leg]:
+def last_try(legs: list[Leg]) -> list[Leg]:
     """The legs of local mail from its last try on: those before it were refused, and their troubles with them."""
+    if len(legs) == 1 or legs[0].kind != PICKUP:
+        return legs
     tries = [place for place, leg in enumerate(legs) if leg.kind == PICKUP and not requeued_from(leg.opened)]
     return legs[tries[-1] :] if tries else legs
 

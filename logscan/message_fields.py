@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from logscan.correlate.state import MADE, PICKUP, SMTPD, Leg, text
-from logscan.findings import Verdict, sender_of
+from logscan.findings import Verdict, last_try, sender_of
 from logscan.model import Message
 from logscan.parse.postfix import client_fields
 
@@ -26,6 +26,8 @@ def build_message(legs: list[Leg], verdict: Verdict) -> Message:
     if first.kind == MADE:
         origin = "bounce" if verdict.direction == "bounce" else "forward"
     message_id = next((leg.message_id for leg in legs if leg.message_id), None)
+    judged = last_try(legs)
+    signed = legs if verdict.outcome == "signed" else judged  # what a refused try was given did not leave
     return Message(
         host=text(first.space.host.name),
         queue_ids=list(dict.fromkeys(text(leg.queue_id) for leg in legs if leg.queue_id)),
@@ -41,10 +43,10 @@ def build_message(legs: list[Leg], verdict: Verdict) -> Message:
         outcome=verdict.outcome,
         reason=verdict.reason,
         effect=verdict.effect,
-        signatures=[(text(d), text(s)) for leg in legs for d, s in leg.signatures or ()],
+        signatures=[(text(d), text(s)) for leg in signed for d, s in leg.signatures or ()],
         verified=_verified(legs),
-        milter=_milter(legs, verdict),
-        detail=_detail(legs, verdict),
+        milter=_milter(judged, verdict),
+        detail=_detail(judged, verdict),
     )
 
 

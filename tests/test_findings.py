@@ -7,7 +7,7 @@ from datetime import UTC
 from pathlib import Path
 
 import pytest
-from builder import NOW, OTHER, STRANGER, Log, judge
+from builder import HERE, LATER, NOW, OPENDKIM, OTHER, STRANGER, Log, judge
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -253,3 +253,28 @@ def test_what_opendkim_verified_it_would_not_have_signed() -> None:
     message = judge(log.queued("4F2A91C0301").sent("4F2A91C0301").removed("4F2A91C0301")).one()
     assert (message.direction, message.outcome, message.reason) == ("outbound", "unsigned", "other")
     assert message.milter is None
+
+
+def test_a_signature_of_a_refused_try_is_not_on_the_mail_that_left() -> None:
+    """Another milter defers the first try, and OpenDKIM says nothing of the second."""
+    a, b, who = "4F2A91C0301", "4F2A91C0302", "m@app.example.org"
+    log = Log().started().mail("4F2A91C0300", "+").wait(9).pickup(a).named(a, who).added(a)
+    log.cleanup(f"{a}: milter-reject: END-OF-MESSAGE from {HERE}: 4.7.1 Greylisted; from=<root@example.org>").wait(60)
+    log.pickup(b).named(b, who).queued(b, "root@example.org").sent(b).removed(b)
+    message = judge(log).of(b)
+    assert message.queue_ids == [a, b]
+    assert (message.outcome, message.reason, message.signatures) == ("unsigned", "silent", [])
+    message = judge(log.words(b, "no signing table match for 'root@example.org'")).of(b)
+    assert message.detail == "no signing table match for 'root@example.org'"
+
+
+def test_the_milter_that_failed_is_that_of_the_last_try() -> None:
+    a, b, who = "4F2A91C0301", "4F2A91C0302", "m@app.example.org"
+    log = Log().started().mail("4F2A91C0300", "+").wait(9)
+    for qid, endpoint in ((a, OTHER), (b, OPENDKIM)):
+        log.pickup(qid).named(qid, who)
+        log.cleanup(f"warning: milter {endpoint}: can't read SMFIC_BODYEOB reply packet header: Application error")
+        log.cleanup(f"{qid}: milter-reject: END-OF-MESSAGE from {HERE}: {LATER}; from=<root@example.org>").wait(60)
+    message = judge(log).of(b)
+    assert (message.outcome, message.reason, message.milter) == ("milter-error", "connection-lost", OPENDKIM)
+    assert OPENDKIM in (message.detail or "")
