@@ -434,7 +434,7 @@ def resolver_dead(lab: Lab) -> None:
     """No name server answers: signatures of other domains cannot be checked, while ours are made."""
     lab.smtp(SIGNED)
     lab.rig.dns.silent = True
-    for domain in ("example.net", "example.com", "example.edu", "a.example.net", "b.example.net"):
+    for domain in ("example.net", "example.com", "example.edu", "a21-hp.com", "a21-hp.net"):
         receive(lab, inbound("fail", "key-unusable"), domain=domain)
     lab.smtp(SIGNED)
     lab.settle()

@@ -104,10 +104,12 @@ def test_a_packed_file_is_read_the_same_in_a_thread(tmp_path: Path) -> None:
 def test_a_reader_that_stops_early_leaves_nothing_behind(tmp_path: Path) -> None:
     path = tmp_path / "log.gz"
     path.write_bytes(gzip.compress(numbered(200_000), 1))
+    others = threading.active_count()
     blocks = read_blocks(path, SourceInfo("log"), threaded=True)
     assert next(blocks).startswith(b"Nov 23 14:00:00 mx x: ")
-    assert threading.active_count() > 1
+    assert threading.active_count() == others + 1
     blocks.close()
+    assert threading.active_count() == others
 
 
 def test_a_report_that_is_interrupted_leaves_no_thread_behind(tmp_path: Path) -> None:
@@ -116,6 +118,7 @@ def test_a_report_that_is_interrupted_leaves_no_thread_behind(tmp_path: Path) ->
         log.mail(NOW - 600_000 + 60 * minute)
     path = log.write(tmp_path / "maillog.1.gz")
     threads: list[int] = []
+    others = threading.active_count()  # of tests before this one
 
     def interrupted(done: int, total: int | None) -> None:
         threads.append(threading.active_count())
@@ -124,6 +127,6 @@ def test_a_report_that_is_interrupted_leaves_no_thread_behind(tmp_path: Path) ->
     with pytest.raises(KeyboardInterrupt) as caught:
         run_report(Options([str(path)]), warn=pytest.fail, progress=interrupted, now=NOW)
     # The error is still at hand, and with it every frame that was left.
-    assert threads == [2]
-    assert threading.active_count() == 1, caught
+    assert threads == [others + 1]
+    assert threading.active_count() == others, caught
     assert run_report(Options([str(path)]), warn=pytest.fail, now=NOW).doc["totals"]["signatures"] == 8000
