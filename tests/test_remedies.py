@@ -112,3 +112,10 @@ def test_a_hostile_cause_stays_in_bounds(evil: str) -> None:
     assert len(fix) <= FIX_LENGTH
     assert "\n" not in meaning + fix and "\x1b" not in fix
     assert "reboot" not in fix.replace("'", "") or "'" in fix
+
+
+def test_what_the_library_refuses_is_told_apart_at_a_start_and_at_a_reload() -> None:
+    said = "can't configure DKIM library: failed to set DKIM library options"
+    start, reload = advise(opendkim("library", "", said)), advise(opendkim("library", "", f"{said}; continuing"))
+    assert "does not start" in start[0] and "systemctl restart opendkim" in start[1]
+    assert "The reload failed" in reload[0] and "systemctl reload opendkim" in reload[1]

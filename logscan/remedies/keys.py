@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from logscan.remedies.facts import JOURNAL, RELOAD, RESTART, Advice, Facts, argument, shown, testkey
+from logscan.remedies.facts import JOURNAL, RELOAD, RESTART, Advice, Facts, argument, cut, shown, testkey
 
 _FIND = 'for k in /etc/dkimkeys/*.private; do openssl pkey -noout -in "$k" || echo "bad: $k"; done'
 
@@ -124,6 +124,11 @@ def key_other(facts: Facts) -> Advice:
         return (
             f"{key} is not a file{_for_mail(facts)}",
             f"ls -ld {facts.path}; let KeyTable or KeyFile name the key itself; {RELOAD}",
+        )
+    if facts.says("Not a directory", "symbolic links"):
+        return (
+            f"The path {key} leads nowhere ({cut(facts.cause, 40)}){_for_mail(facts)}",
+            f"namei -l {facts.path}; correct the path in KeyTable; {RELOAD}",
         )
     if facts.says("default"):
         return (

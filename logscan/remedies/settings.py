@@ -232,7 +232,21 @@ def dataset(facts: Facts) -> Advice:
             f"{name} is of a type that {cut(option, 40)} cannot use. {facts.so}",
             f"See opendkim.conf(5); write it as a list or as file:, not as refile:; {CHECK}; {facts.again}",
         )
-    return f"OpenDKIM cannot use {name}: {cut(facts.cause, 50)}. {facts.so}", f"ls -l {path}; {CHECK}; {facts.again}"
+    if facts.says("Invalid argument") and (facts.subject.startswith("db:") or facts.subject.endswith(".db")):
+        return (
+            f"{name} is no Berkeley DB, or one of another version. {facts.so}",
+            f"ls -l {path}; a table of text is written refile:/path or file:/path in {CONF}; {CHECK}; {facts.again}",
+        )
+    if facts.subject.startswith("memcache:") and facts.says("(null)"):
+        return (
+            f"{name} lacks the slash and the prefix behind its hosts. {facts.so}",
+            f"Write it as memcache:127.0.0.1/prefix in {CONF}; {CHECK}; {facts.again}",
+        )
+    look = f"ls -ld {path}; " if path != "PATH" else ""
+    return (
+        f"OpenDKIM cannot use {name}: {cut(facts.cause, 50)}. {facts.so}",
+        f"{look}correct it in {CONF}; {CHECK}; {facts.again}",
+    )
 
 
 def socket(facts: Facts) -> Advice:

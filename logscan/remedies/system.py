@@ -96,9 +96,19 @@ def library(facts: Facts) -> Advice:
             " distribution.",
         )
     if facts.says("can't configure DKIM library"):
+        # A start that fails has this in the log, too.
+        facts.reload = facts.says("; continuing")
+        again = RELOAD if facts.reload else RESTART
+        if facts.says("failed to set DKIM library options"):
+            return (
+                f"The DKIM library refuses a list of headers in opendkim.conf. {facts.so}",
+                "grep -niE 'signheaders|omitheaders|mustbesigned' /etc/opendkim.conf; correct the list (names of headers,"
+                f" with commas between); {again}",
+            )
+        reason = facts.after("DKIM library: ", "; continuing") or facts.cause
         return (
-            f"The DKIM library refuses a setting: {cut(facts.after('DKIM library: ') or facts.cause, 80)}.",
-            f"Correct the setting in /etc/opendkim.conf that it names; {CHECK}; {RESTART}",
+            f"The DKIM library refuses a setting: {cut(reason, 80)}. {facts.so}",
+            f"Correct the setting in /etc/opendkim.conf that it names; {CHECK}; {again}",
         )
     if facts.says("signature generation"):
         return (
