@@ -288,7 +288,7 @@ def _key_of(domain: str, setup: Setup) -> tuple[str, bool]:
         if above in setup.signed:
             return f"{setup.signed[above]}._domainkey.{above}", True
         above = above.partition(".")[2]
-    return f"{setup.selector or '<selector>'}._domainkey.{domain}", False
+    return f"{setup.selector or 'SELECTOR'}._domainkey.{domain}", False
 
 
 def _place(setting: str, setup: Setup, default: str = "") -> str:
@@ -317,7 +317,7 @@ def _signing_lines(subjects: list[str], setup: Setup) -> Change:
 
 def _new_key(domain: str, setup: Setup) -> str:
     """How a domain gets a key of its own: its line of KeyTable, and the command that makes it."""
-    selector = setup.selector if _SELECTOR.match(setup.selector) else "<selector>"
+    selector = setup.selector if _SELECTOR.match(setup.selector) else "SELECTOR"
     line = f"{selector}._domainkey.{domain} {domain}:{selector}:/etc/dkimkeys/{domain}/{selector}.private"
     place = f"/etc/dkimkeys/{domain}"
     make = f"install -d {place}; opendkim-genkey -b 2048 -d {domain} -s {selector} -D {place};"

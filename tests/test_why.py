@@ -196,7 +196,7 @@ def test_a_signing_table_line_names_the_key_that_there_is() -> None:
     assert "`mx2026._domainkey.example.net example.net:mx2026:/etc/dkimkeys/example.net/mx2026.private`" in fix
     assert "opendkim-genkey" not in change("no-signing-table-match", ["example.org"], SIGNED).fix
     assert lines("no-signing-table-match", "example.net", setup=Setup()) == [
-        "*@example.net <selector>._domainkey.example.net"
+        "*@example.net SELECTOR._domainkey.example.net"
     ]
 
 
