@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from logscan.correlate import daemon, gaps, postfix, units
+from logscan.correlate.common import known
 from logscan.correlate.state import NAME_CAP, Host, Origin, State
 from logscan.correlate.transit import advance
 from logscan.parse.header import Header, as_text, guess_daemon, parse, repeated_bsd, unrepeat
@@ -216,7 +217,7 @@ def guessed(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     name = guess_daemon(payload)
     handle = postfix.HANDLERS.get(name) if name is not None else None
     if handle is None:
-        postfix.known(state, origin, payload)
+        known(state, origin, payload)
         return
     origin.daemon = name or b""
     handle(state, origin, payload, line)
