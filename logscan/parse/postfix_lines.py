@@ -306,6 +306,9 @@ ROWS: tuple[Row, ...] = (
     ("smtp-8bit", "host <host> offers SMTPUTF8 support, but not 8BITMIME", "known", "info"),
     ("smtp-requiretls", "<queue_id>: Sender requested REQUIRETLS, but <text>", "known", "info"),
     ("smtp-tlsrpt", "TLSRPT: status=<status=success|failure>, domain=<domain>, receiving_mx=<server>{, <text>}", "known", "info"),
+    # The queue's file system and the clock, as on virtual machines (global/mail_stream.c).
+    ("clock-ahead", "warning: file system clock is <n> seconds ahead of local clock", "known", "warning"),
+    ("clock-reset", "warning: resetting file time stamps - this hurts performance", "known", "warning"),
     # TLS.
     ("tls-established", "<trust=Anonymous|Untrusted|Trusted|Verified> TLS connection <state=established|reused> <way=to|from> <peer>{ to <sni>}: <protocol> with cipher <cipher> (<n>/<m> bits){ <details>}", "known", "info"),
     ("tls-error", "<what=SSL_accept error from|SSL_connect error to> <peer>: <reason>", "known", "info"),
