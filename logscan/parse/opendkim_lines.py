@@ -39,7 +39,7 @@ FIELDS = {
     "script_error": rb"(?:\[string |[^ :]+\.lua:).*?",
     "algorithm": WORD,
     "app": WORD,
-    "b": WORD,
+    "b": rb"[^ ]*?",
     "class": WORD,
     "client_host": WORD,
     "client_ip": WORD,
@@ -159,7 +159,7 @@ ROWS: tuple[Row, ...] = (
     ("lib-resource-error", "<queue_id>: <where>(): resource unavailable: <lib_error>", "resource", "error", "resource", None, "internal"),
     ("lib-tmpfile-failed", "<queue_id>: <where>(): resource unavailable: can't create temporary file at <directory+>/<temporary>: <strerror>", "resource", "error", "resource", "directory", "internal"),
     ("lib-header-selection", "<queue_id>: <where>(): internal error from libopendkim: dkim_canon_selecthdrs() failed during canonicalization", "resource", "error", "library", None, "internal"),
-    ("lib-qname-too-large", "<queue_id>: <where>(): resource unavailable: key query name too large", "dns", "info", None, None, "internal"),
+    ("lib-qname-too-large", "<queue_id>: <where>(): resource unavailable: key query name too large", "dns", "info", None, None, "key-unusable"),
     # What the crypto library said; the verdict is in the line that follows.
     ("ssl-msg", "<queue_id>: SSL <ssl_error>", "key-fault", "info"),
     ("ssl-msg-empty", "<queue_id>: SSL{ }", "key-fault", "info"),

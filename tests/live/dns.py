@@ -16,13 +16,13 @@ NO_ERROR, SERVFAIL, NXDOMAIN = 0, 2, 3
 class Dns:
     """records: name without the last dot → text. broken: names answered with SERVFAIL. silent: no answer at all.
 
-    odd: name → bytes that stand where its one record should be; none: there is no record of this type.
+    odd: name → bytes of each record of the answer; none: there is no record of this type.
     """
 
     def __init__(self, namespace: Namespace):
         self.records: dict[str, str] = {}
         self.broken: set[str] = set()
-        self.odd: dict[str, bytes] = {}
+        self.odd: dict[str, list[bytes]] = {}
         self.silent = False
         with namespace.network():
             self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -59,10 +59,10 @@ class Dns:
         text = self.records.get(name) if kind == TXT else None
         known = name in self.records or name in self.odd
         code = SERVFAIL if name in self.broken else NO_ERROR if known else NXDOMAIN
-        answer = self.odd.get(name, b"")
+        records = self.odd.get(name, [])
         if text is not None:
             pieces = [text[start : start + 255].encode() for start in range(0, len(text), 255)]
             data = b"".join(bytes([len(piece)]) + piece for piece in pieces)
-            answer = struct.pack("!HHHIH", 0xC00C, TXT, ANY_CLASS_IN, 1, len(data)) + data
-        head = query[:2] + struct.pack("!HHHHH", 0x8580 | code, 1, 1 if answer else 0, 0, 0)
-        return head + question + answer
+            records = [struct.pack("!HHHIH", 0xC00C, TXT, ANY_CLASS_IN, 1, len(data)) + data]
+        head = query[:2] + struct.pack("!HHHHH", 0x8580 | code, 1, len(records), 0, 0)
+        return head + question + b"".join(records)
