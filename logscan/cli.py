@@ -178,7 +178,7 @@ def report(
 ) -> int:
     """Count signed, unsigned and milter-hit mail, problems first."""
     from logscan.pipeline import Options, run_report
-    from logscan.render import layout
+    from logscan.render import verdict
 
     _spare_input(output, logs)
     options = Options(
@@ -201,7 +201,7 @@ def report(
     # What could be read is shown, but input that is missing is worse than what the rest of it says.
     if result.status or (check and result.blank):
         return FAILED
-    return FINDINGS if check and layout.findings(result.doc) else OK
+    return FINDINGS if check and verdict.findings(result.doc) else OK
 
 
 @app.command(
@@ -237,7 +237,7 @@ def daily(
     """Report on yesterday if something was wrong; for cron."""
     from logscan.daily import run_daily
     from logscan.pipeline import Options
-    from logscan.render import layout, text
+    from logscan.render import text, verdict
 
     options = Options(
         logs=list(logs or ()),
@@ -252,7 +252,7 @@ def daily(
     said: list[str] = []
     with screen.Bar() as bar:
         result = run_daily(options, date=date, progress=bar.progress, warn=said.append)
-    wrong = layout.findings(result.doc)
+    wrong = verdict.findings(result.doc)
     if wrong or always:
         plain = format == ReportFormat.text
         screen.write(

@@ -23,7 +23,7 @@ from logscan.cli import main
 from logscan.daily import run_daily
 from logscan.errors import TimeError, UsageError
 from logscan.pipeline import Options
-from logscan.render import layout, text
+from logscan.render import text, verdict
 
 sys.path.insert(0, str(Path(__file__).parent / "render"))
 
@@ -197,7 +197,7 @@ def test_what_is_wrong_is_what_report_check_finds(
 def test_the_first_line_is_whole_however_much_there_is_to_say() -> None:
     doc = long_doc()
     first, *rest = text.mail(doc).splitlines()
-    assert len(layout.verdict(doc)) > 80
+    assert len(verdict.verdict(doc)) > 80
     assert first == "mail-gateway-01 2026-11-23: 1,204 unsigned, 12,345 milter errors"
     assert "of 1,235,567 signed" in " ".join(rest[:3])
     assert max(map(len, [first, *rest])) <= 80

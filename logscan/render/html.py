@@ -8,7 +8,8 @@ from collections.abc import Collection, Sequence
 from logscan.model import OUTBOUND_OUTCOMES
 from logscan.render.chart import Span
 from logscan.render.escape import html_text
-from logscan.render.layout import ROWS, TONES, Cell, Column, Doc, Entry, Page, Section, Table, page
+from logscan.render.layout import page
+from logscan.render.page import ROWS, TONES, Cell, Column, Doc, Entry, Page, Section, Table
 
 # Mail programs know less CSS than browsers: plain rules without variables, dark ones last, and where a mail
 # program shows no drawing, the table of hours tells the same.

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from logscan.render.layout import MARKS, TONES, Bar, Cell, Column, Entry, Page, Table, short
+from logscan.render.layout import MARKS
+from logscan.render.page import TONES, Bar, Cell, Column, Entry, Page, Table, short
 from logscan.render.steps import steps
 
 Piece = tuple[str, str]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from logscan.render.escape import markdown_cell
-from logscan.render.layout import ROWS, Cell, Doc, Entry, Table, page
+from logscan.render.layout import page
+from logscan.render.page import ROWS, Cell, Doc, Entry, Table
 
 
 def report(doc: Doc, *, by: Collection[str] = (), limit: int = ROWS) -> str:

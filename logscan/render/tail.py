@@ -12,9 +12,9 @@ from logscan.model import INBOUND_OUTCOMES, OUTBOUND_OUTCOMES, Message
 from logscan.news import FaultNews, MessageNews, News, Standing
 from logscan.render import json, words
 from logscan.render.escape import ascii_only, visible
-from logscan.render.layout import TONES
 from logscan.render.lines import Line, Paper, prose
 from logscan.render.message import fault_dict, message_dict
+from logscan.render.page import TONES
 
 # So narrow a screen gets two lines a message.
 NARROW = 76

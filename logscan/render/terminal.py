@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.text import Text
 
 from logscan.render.escape import visible
-from logscan.render.layout import MARKS, ROWS, TONES, Doc, page
+from logscan.render.layout import MARKS, page
 from logscan.render.lines import NARROWEST, NARROWEST_TEXT, Line, Paper, lines
+from logscan.render.page import ROWS, TONES, Doc
 
 _STYLES = {
     "good": "green",

@@ -6,8 +6,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from logscan.render.escape import ascii_only
-from logscan.render.layout import ROWS, Doc, page, subject
+from logscan.render.layout import page
 from logscan.render.lines import NARROWEST, Line, Paper, lines
+from logscan.render.page import ROWS, Doc
+from logscan.render.verdict import subject
 
 
 def report(doc: Doc, *, width: int = 80, by: Collection[str] = (), limit: int = ROWS) -> str:

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from logscan.render import words
-from logscan.render.layout import TONES, fault_entry, short
+from logscan.render.layout import fault_entry
 from logscan.render.lines import INDENT, Line, Paper, entry_lines, prose
+from logscan.render.page import TONES, short
 
 Doc = Mapping[str, Any]
 
