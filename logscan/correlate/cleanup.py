@@ -9,6 +9,7 @@ from logscan.correlate.state import (
     BOUNCED,
     DISCARDED,
     MADE,
+    NOBODY,
     OPEN,
     PICKUP,
     REFUSED,
@@ -37,13 +38,14 @@ def cleanup(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
         if leg is None or leg.active is not None or origin.failure is not None:
             leg = _named(state, origin, queue_id)
         if leg is None:
-            state.not_understood["postfix"] += 1
+            state.strange("postfix")
             return
         if leg.message_id is None:
             leg.message_id = rest[11:]
             if (space.retry_ids or space.retries) and leg.kind == PICKUP and leg.parent is None and leg.end == OPEN:
                 retried(leg)
         origin.leg = leg
+        state.owner = leg
         return
     if queue_id == b"warning":
         if milters.warning(state, origin, payload, line):
@@ -55,9 +57,10 @@ def cleanup(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     elif rest.startswith(b"milter-"):
         leg = _named(state, origin, queue_id)
         if leg is None:
-            state.not_understood["postfix"] += 1
+            state.strange("postfix")
         else:
             origin.leg = leg
+            state.owner = leg
             milter_said(state, origin, leg, rest)
     elif rest.startswith(b"to=<"):
         delivered(state, origin, queue_id, rest, payload)
@@ -95,6 +98,7 @@ def _cleanup_other(state: State, origin: Origin, queue_id: bytes, rest: bytes, p
     space = origin.space
     assert space is not None
     leg = space.legs.get(queue_id)
+    state.owner = leg
     if rest.startswith(b"removed"):
         if leg is not None:
             end_leg(state, leg, DISCARDED if rest == b"removed (discarded)" else VANISHED)
@@ -105,7 +109,10 @@ def _cleanup_other(state: State, origin: Origin, queue_id: bytes, rest: bytes, p
             leg.held = True
         else:
             end_leg(state, leg, VANISHED if rest.startswith(b"reject") else DISCARDED)
-    elif not rest.startswith((b"resent-message-id=", b"warning: ", b"info: ", b"replace: ", b"prepend: ", b"filter: ")):
+    elif rest.startswith((b"resent-message-id=", b"warning: ", b"info: ", b"replace: ", b"prepend: ", b"filter: ")):
+        state.owner = NOBODY
+    else:
+        state.owner = None
         known(state, origin, payload)
 
 
@@ -118,6 +125,7 @@ def milter_said(state: State, origin: Origin, leg: Leg, rest: bytes) -> None:
             if leg.signatures is None:
                 leg.signatures = []
             run = leg.space.host.run
+            state.wide = state.wide or not run.success
             run.success = run.seen = True
             if leg.words is None:
                 leg.words = []

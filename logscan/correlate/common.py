@@ -6,6 +6,7 @@ from typing import Final
 
 from logscan.correlate.state import (
     LOST,
+    NOBODY,
     RECIPIENT_CAP,
     Delivery,
     Leg,
@@ -29,7 +30,9 @@ def known(state: State, origin: Origin, payload: bytes) -> None:
     """
     match = LINES.lookup(payload, text(origin.daemon))
     if match is None or match.shape.kind == "generic":
-        state.not_understood["postfix"] += 1
+        state.strange("postfix")
+    else:
+        state.owner = NOBODY
 
 
 def note(leg: Leg, recipient: bytes, word: Delivery) -> None:
@@ -65,5 +68,6 @@ def other_host(state: State, space: Space, queue_id: bytes, *, named: bool) -> L
     if found is not None:
         del found.space.legs[queue_id]
         found.space = space
+        found.tainted = True
         space.legs[queue_id] = found
     return found

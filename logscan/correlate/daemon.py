@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from logscan.correlate import life, milters, resolver
-from logscan.correlate.state import LOST, OK, WORD_CAP, Leg, Origin, State, Word, word
+from logscan.correlate.state import LOST, NOBODY, OK, WORD_CAP, Host, Leg, Origin, State, Word, word
 from logscan.correlate.transit import QUEUE_ID, find_leg, open_leg
 from logscan.model import Fault
 from logscan.parse.opendkim_lines import LINES
@@ -45,6 +45,7 @@ def opendkim(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     if host.gap_from is not None and state.now > host.gap_from:
         # A limit lets no line through until it is over, and only the next one says so ("lost"), if any does.
         host.gap_to, host.gap_from = state.now, None
+        state.wide = True
     queue_id, _, said = payload.partition(b": ")
     pair = _signatures.get(said)
     if pair is not None:
@@ -61,7 +62,10 @@ def opendkim(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
                 _added(state, origin, queue_id, (added[2], added[1]))
                 return
         if said[:2] == b"s=" and (said[-5:] == b" SSL " or said[-4:] == b" SSL"):
-            run.seen = run.ssl_lines = True  # the empty tail is no error, and comes with good signatures too
+            # The empty tail is no error, and comes with good signatures too.
+            state.owner = NOBODY
+            state.wide = state.wide or not run.ssl_lines or (state.begin is not None and not host.works)
+            run.seen = run.ssl_lines = True
             return
         if said[-14:] == b"] not internal":
             known = _EXTERNAL
@@ -72,22 +76,34 @@ def opendkim(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
                 _slow(state, origin, payload, line)
             return
     elif known.bits == OK:
-        run.success = True
-        if host.unanswered:
+        if not run.success:
+            run.success = state.wide = True
+        if host.unanswered or (state.begin is not None and not host.answers):
+            host.answers = state.wide = True
             resolver.answered(state, host)
-    run.seen = True
     space = host.only
     leg = space.legs.get(queue_id) if space is not None else None
-    if leg is None or host.outages:
+    if leg is None or host.outages or not run.seen:
         _word(state, origin, queue_id, known)
-    elif leg.words is None:
+        return
+    state.owner = leg
+    if leg.words is None:
         leg.words = [known]
     elif len(leg.words) < WORD_CAP:
         leg.words.append(known)
+    if state.begin is not None and not host.works:
+        _works_here(state, host, leg)
 
 
 def _no_match(payload: bytes) -> Word:
     return word("unsigned-reason", "no-signing-table-match", payload)
+
+
+def _works_here(state: State, host: Host, leg: Leg) -> None:
+    """In a part of a log: what went on before it, an outage or a gap, is over with such a line."""
+    state.wide = True
+    if leg.kind != LOST and leg.failure is None and state.begin is not None and leg.first > state.begin:
+        host.works = True
 
 
 def _added(state: State, origin: Origin, queue_id: bytes, pair: tuple[bytes, bytes]) -> None:
@@ -101,17 +117,23 @@ def _added(state: State, origin: Origin, queue_id: bytes, pair: tuple[bytes, byt
             host.nameless = host.nameless or queue_id == b"(unknown-jobid)"
             host.run.seen = True
             return
+    state.owner = leg
     if leg.signatures is None:
         leg.signatures = [pair]
     elif len(leg.signatures) < WORD_CAP:
         leg.signatures.append(pair)
-    host.run.seen = host.run.success = True
+    run = host.run
+    if not run.success:
+        run.success = run.seen = state.wide = True
+    if state.begin is not None and not host.works:
+        _works_here(state, host, leg)
     failure = leg.failure
     if failure is not None and leg.active is None and failure.text.startswith(b"warning: connect to Milter service "):
         # OpenDKIM signed a mail whose session never reached that endpoint, so that is another milter. A
         # conversation that broke off proves nothing: OpenDKIM's line may come late, after its own death.
         state.foreign_endpoints.add(failure.endpoint)
     if pair[0] not in state.ours:
+        state.wide = True
         state.ours.add(pair[0].lower())
     if host.outages:
         milters.works(state, origin, leg)
@@ -120,9 +142,10 @@ def _added(state: State, origin: Origin, queue_id: bytes, pair: tuple[bytes, byt
 def _slow(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     """Everything that the table has to tell."""
     host = origin.host
+    state.wide = True
     match = LINES.lookup(payload)
     if match is None or match.shape.kind == "generic":
-        state.not_understood["opendkim"] += 1
+        state.strange("opendkim")
         if QUEUE_ID.fullmatch(payload.partition(b": ")[0]) is not None:
             host.run.seen = True
         return
@@ -191,6 +214,11 @@ def _leg(state: State, origin: Origin, queue_id: bytes) -> Leg | None:
     if QUEUE_ID.fullmatch(queue_id) is None:
         return None
     if not origin.host.spaces:
+        if state.begin is not None:
+            # What another host's leg has to do with it only the whole log tells.
+            origin.host.early = True
+            state.astray = state.astray or any(queue_id in space.legs for space in state.spaces)
+            return None
         found = [
             space.legs[queue_id]
             for host in state.hosts.values()
@@ -206,14 +234,19 @@ def _leg(state: State, origin: Origin, queue_id: bytes) -> Leg | None:
 
 def _word(state: State, origin: Origin, queue_id: bytes, said: Word) -> Leg | None:
     """Note a line about a message."""
-    origin.host.run.seen = True
+    host = origin.host
+    if not host.run.seen:
+        host.run.seen = state.wide = True
     leg = _leg(state, origin, queue_id)
     if leg is None:
         return None
+    state.owner = leg
+    if state.begin is not None and not host.works:
+        _works_here(state, host, leg)
     if leg.words is None:
         leg.words = [said]
     elif len(leg.words) < WORD_CAP:
         leg.words.append(said)
-    if origin.host.outages:
+    if host.outages:
         milters.works(state, origin, leg)
     return leg

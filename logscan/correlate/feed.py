@@ -204,9 +204,9 @@ def make_origin(state: State, host: Host, program: bytes, pid: bytes, payload: b
             return Origin(host, program, pid, name, state.space(host, parts[0]), handle)
     elif program in state.opendkim_names:
         return Origin(host, program, pid, b"opendkim", None, daemon.opendkim)
-    elif program.startswith(b"postfix") and guess_daemon(payload) is not None:
+    elif program.startswith(b"postfix"):
         # RFC 5424 cut the name at the slash: every line has to be guessed by its shape.
-        return Origin(host, program, pid, b"", state.space(host, program), guessed)
+        return Origin(host, program, pid, b"", None, guessed)
     elif program in OTHERS:
         return Origin(host, program, pid, program, None, OTHERS[program])
     return Origin(host, program, pid, name, None, foreign)
@@ -217,9 +217,15 @@ def guessed(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     name = guess_daemon(payload)
     handle = postfix.HANDLERS.get(name) if name is not None else None
     if handle is None:
-        known(state, origin, payload)
+        # postfixadmin and its like write such names too.
+        if origin.program == b"postfix":
+            known(state, origin, payload)
+        else:
+            foreign(state, origin, payload, line)
         return
     origin.daemon = name or b""
+    if origin.space is None:
+        origin.space = state.space(origin.host, origin.program)
     handle(state, origin, payload, line)
 
 
@@ -231,4 +237,4 @@ def foreign(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
         origin.handle = daemon.opendkim
         daemon.opendkim(state, origin, payload, line)
         return
-    state.foreign_lines += 1
+    state.foreign()

@@ -51,7 +51,7 @@ def rsyslogd(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     if match is None:
         old = _OLD_RSYSLOG.match(payload)
         if old is None:
-            state.foreign_lines += 1
+            state.foreign()
             return
         # Which program had that pid is not said: it may have been ours.
         _gap(state, origin, (origin.host,), b"imuxsock", old["begin"] is not None, line)
@@ -59,7 +59,7 @@ def rsyslogd(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     name = match["input"]
     program = _program(match["what"] or b"", match["source"] or b"")
     if name in _NOT_MAIL or (name == b"imuxsock" and program and not _is_ours(program)):
-        state.foreign_lines += 1
+        state.foreign()
         return
     subject = name
     if name == b"imuxsock" and program:
@@ -80,7 +80,7 @@ def journald(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     elif _FORWARDING.match(payload) is not None:
         _gap(state, origin, (origin.host,), b"systemd-journald", False, line)
         return
-    state.foreign_lines += 1
+    state.foreign()
 
 
 def _gap(state: State, origin: Origin, hosts: tuple[Host, ...], subject: bytes, begins: bool, line: bytes) -> None:

@@ -100,6 +100,7 @@ def works(state: State, origin: Origin, leg: Leg | None) -> None:
         return
     for endpoint, fault in list(outages.items()):
         if leg.first >= fault.last:
+            state.wide = True
             if fault.ongoing and state.window.holds(state.now):
                 fault.last = state.now
             fault.ongoing = False

@@ -9,6 +9,7 @@ from logscan.correlate.common import known
 from logscan.correlate.queue import bounce, delivery, postsuper, qmgr
 from logscan.correlate.smtpd import pickup, qmqpd, smtpd
 from logscan.correlate.state import (
+    NOBODY,
     Handler,
     Origin,
     State,
@@ -17,6 +18,7 @@ from logscan.correlate.state import (
 
 def quiet(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     """A daemon whose lines never speak of one mail's way through the milter (anvil, tlsmgr, postscreen …)."""
+    state.owner = NOBODY
 
 
 def master(state: State, origin: Origin, payload: bytes, line: bytes) -> None:

@@ -12,6 +12,7 @@ from logscan.correlate.common import TLS, known, note, other_host
 from logscan.correlate.state import (
     LOST,
     MADE,
+    NOBODY,
     PROBE,
     REMOVED,
     SMTPD,
@@ -50,6 +51,7 @@ def qmgr(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
             if leg.chain is not None:
                 leg.chain.open -= 1
             close(state, space, leg)
+        state.owner = leg
     elif rest[-15:] == b" (queue active)":
         leg = space.legs.get(queue_id)
         if leg is None:
@@ -61,13 +63,17 @@ def qmgr(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
             leg.run = space.host.run
             leg.held = False
         leg.last = state.now
+        state.owner = leg
     elif rest.startswith(b"to=<"):
         delivered(state, origin, queue_id, rest, payload)
     elif rest.startswith(b"from=<"):
         leg = space.legs.get(queue_id)
+        state.owner = leg
         if leg is not None and rest.endswith(b", returned to sender"):
             note(leg, b"", (b"qmgr", b"none", b"bounced", False))
-    elif not rest.startswith((b"skipped, ", b"status=deferred (")):
+    elif rest.startswith((b"skipped, ", b"status=deferred (")):
+        state.owner = NOBODY
+    else:
         known(state, origin, payload)
 
 
@@ -80,7 +86,7 @@ def _lost_beginning(state: State, origin: Origin, queue_id: bytes) -> Leg | None
         return leg
     leg = open_leg(state, space, queue_id, LOST, b"", origin.program)
     if leg is None:
-        state.not_understood["postfix"] += 1
+        state.strange("postfix")
     return leg
 
 
@@ -93,9 +99,9 @@ def delivery(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     word, _, rest = payload.partition(b" ")
     if word == b"warning:":
         known(state, origin, payload)
-    elif word in _SMTP_NOISE or word[-1:] != b":":
-        return
-    elif not rest.startswith(_SMTP_TALK) and not QUEUED_AS.search(rest):
+    elif word in _SMTP_NOISE or word[-1:] != b":" or rest.startswith(_SMTP_TALK) or QUEUED_AS.search(rest):
+        state.owner = NOBODY
+    else:
         known(state, origin, payload)
 
 
@@ -108,6 +114,7 @@ def delivered(state: State, origin: Origin, queue_id: bytes, rest: bytes, payloa
         leg = space.closed.get(queue_id) or _lost_beginning(state, origin, queue_id)
         if leg is None:
             return
+    state.owner = leg
     # Cut by partition, at the first blank: it is the quickest of all ways to look for something in bytes.
     to, _, tail = rest.partition(b" ")
     route, found, told = tail.partition(b", status=")
@@ -115,7 +122,7 @@ def delivered(state: State, origin: Origin, queue_id: bytes, rest: bytes, payloa
         # An alias (`orig_to=`) or an odd address, which is quoted as a whole: the whole form is compared.
         match = DELIVERY.match(rest) or DELIVERY_INTERNAL.match(rest)
         if match is None:
-            state.not_understood["postfix"] += 1
+            state.strange("postfix")
             return
         recipient, route, status = match[1], match[2], match[3]
         told = rest[match.end() :]
@@ -147,7 +154,10 @@ def _follow(origin: Origin, leg: Leg, relay: bytes, told: bytes) -> bool:
         if not told.startswith(b"(forwarded as "):
             return False
         child = find_leg(host, told[14:-1])
-        if child is None or child.kind != MADE or child is leg or child.first < leg.first:
+        if child is None or child.kind != MADE or child is leg:
+            return False
+        child.tainted = child.tainted or leg.kind == LOST
+        if child.first < leg.first:
             return False
         join(leg, child)
         return True
@@ -156,9 +166,10 @@ def _follow(origin: Origin, leg: Leg, relay: bytes, told: bytes) -> bool:
     # A filter that passes Postfix's answer on says it twice (amavis); the last one is the queue ID.
     found = QUEUED_AS.findall(told)
     child = find_leg(host, found[-1]) if found else None
-    if child is None or child is leg or child.kind != SMTPD or child.first < leg.first:
+    if child is None or child is leg or child.kind != SMTPD:
         return False
-    if not is_local_client(child.opened, host.name):
+    child.tainted = child.tainted or leg.kind == LOST
+    if child.first < leg.first or not is_local_client(child.opened, host.name):
         return False
     join(leg, child)
     return True
@@ -166,7 +177,9 @@ def _follow(origin: Origin, leg: Leg, relay: bytes, told: bytes) -> bool:
 
 def bounce(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     """`<parent>: sender non-delivery notification: <child>`: the child is a message of its own."""
-    if b"notification: " not in payload.partition(b" ")[2]:
+    if b"notification: " in payload.partition(b" ")[2]:
+        state.owner = NOBODY
+    else:
         known(state, origin, payload)
 
 
@@ -180,6 +193,8 @@ def postsuper(state: State, origin: Origin, payload: bytes, line: bytes) -> None
         if not rest or queue_id not in (b"Deleted", b"Requeued", b"Placed on hold", b"Released from hold"):
             known(state, origin, payload)
         return
+    state.owner = leg
+    state.wide = True
     if rest == b"removed":
         leg.held = False
         note(leg, b"", (b"postsuper", b"none", b"deleted", False))

@@ -9,6 +9,7 @@ from logscan.correlate.cleanup import milter_said
 from logscan.correlate.common import TLS, known, note
 from logscan.correlate.state import (
     DISCARDED,
+    NOBODY,
     OPEN,
     PICKUP,
     REFUSED,
@@ -18,6 +19,7 @@ from logscan.correlate.state import (
     Leg,
     Origin,
     Refusal,
+    Session,
     State,
 )
 from logscan.correlate.transit import end_leg, find_leg, join, open_leg
@@ -42,13 +44,17 @@ def smtpd(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
         # The session's state is dropped here and not at `disconnect`: one look for a session without mail.
         if origin.leg is not None or origin.used:
             _new_session(state, origin)
+        origin.connected = True
+        state.owner = NOBODY
     elif word == b"disconnect":
         if origin.refused is not None:
             _close_refused(state, origin)
+        elif origin.connected:
+            state.owner = NOBODY
     elif word[-1:] != b":":
         if word in _SMTPD_NOISE:
-            return
-        if word == b"lost" or word == b"timeout" or word == b"too":
+            state.owner = NOBODY
+        elif word == b"lost" or word == b"timeout" or word == b"too":
             _vanished(state, origin, payload)
         else:
             known(state, origin, payload)
@@ -63,10 +69,14 @@ def smtpd(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
             _noqueue_milter(state, origin, rest)
         elif rest.startswith((b"lost connection", b"timeout", b"too many")):
             _vanished(state, origin, rest)
-        elif not rest.startswith((b"reject", b"abort:", b"filter:", b"warn:", b"hold:", b"discard:", b"redirect:")):
+        elif rest.startswith((b"reject", b"abort:", b"filter:", b"warn:", b"hold:", b"discard:", b"redirect:")):
+            state.owner = NOBODY
+        else:
             known(state, origin, payload)
     elif word == b"warning:":
-        if not EVERYDAY_WARNING.match(rest) and not milters.warning(state, origin, payload, line):
+        if EVERYDAY_WARNING.match(rest):
+            state.owner = NOBODY
+        elif not milters.warning(state, origin, payload, line):
             known(state, origin, payload)
     elif word == b"fatal:" or word == b"panic:":
         if not milters.stops(state, origin, payload, line):
@@ -81,6 +91,7 @@ def _new_session(state: State, origin: Origin) -> None:
     if origin.refused is not None:
         _close_refused(state, origin)
     origin.leg = None
+    origin.session = None
     origin.used = False
     origin.failure = None
     origin.held = False
@@ -93,12 +104,15 @@ def _client(state: State, origin: Origin, queue_id: bytes, rest: bytes) -> None:
     assert space is not None
     leg = open_leg(state, space, queue_id, SMTPD, rest, origin.program)
     if leg is None:
-        state.not_understood["postfix"] += 1
+        state.strange("postfix")
         return
     origin.leg = leg
+    state.owner = leg
     if origin.used:
         leg.failure = origin.failure
         leg.held = origin.held
+    if state.begin is not None:
+        _in_part(origin, leg)
     # A login name is the user's own text, and filters do not log in.
     if rest.find(b", orig_") > 0 and rest.find(b", sasl_username=") < 0:
         place = rest.rfind(b", orig_queue_id=")
@@ -106,6 +120,18 @@ def _client(state: State, origin: Origin, queue_id: bytes, rest: bytes) -> None:
             parent = find_leg(space.host, rest[place + 16 :].partition(b",")[0])
             if parent is not None and parent is not leg:
                 join(parent, leg)
+            else:
+                leg.tainted = True
+
+
+def _in_part(origin: Origin, leg: Leg) -> None:
+    """In a part of a log: what this mail's session was like has to be known from its begin."""
+    if not origin.connected or origin.used:
+        leg.tainted = True
+    if origin.connected:
+        if origin.session is None:
+            origin.session = Session()
+        leg.session = origin.session
 
 
 def _smtpd_leg(state: State, origin: Origin, queue_id: bytes, rest: bytes, payload: bytes) -> None:
@@ -113,6 +139,7 @@ def _smtpd_leg(state: State, origin: Origin, queue_id: bytes, rest: bytes, paylo
     space = origin.space
     assert space is not None
     leg = space.legs.get(queue_id)
+    state.owner = leg
     if rest.startswith(b"milter-"):
         if leg is not None:
             milter_said(state, origin, leg, rest)
@@ -129,9 +156,11 @@ def _smtpd_leg(state: State, origin: Origin, queue_id: bytes, rest: bytes, paylo
 def _vanished(state: State, origin: Origin, payload: bytes) -> None:
     """The client went away. After END-OF-MESSAGE the mail may be safe: then qmgr's line says so."""
     leg = origin.leg
+    state.owner = NOBODY if origin.connected else None
     if leg is None or leg.end != OPEN or leg.active is not None or leg.held:
         return
     if b"after END-OF-MESSAGE" not in payload:
+        state.owner = leg
         end_leg(state, leg, VANISHED)
 
 
@@ -171,6 +200,7 @@ def _noqueue_milter(state: State, origin: Origin, rest: bytes) -> None:
 def _close_refused(state: State, origin: Origin) -> None:
     leg = origin.refused
     origin.refused = None
+    state.wide = True
     if leg is not None:
         leg.end = REFUSED
         leg.last = state.now
@@ -184,6 +214,7 @@ def _proxy_accept(origin: Origin, rest: bytes) -> None:
         return
     leg = find_leg(origin.host, found[1])
     if leg is not None and leg.kind == SMTPD and is_local_client(leg.opened, origin.host.name):
+        leg.tainted = True
         leg.proxy = (origin.noqueue, origin.program)
         if origin.failure is not None:
             milters.hit(leg, origin.failure)
@@ -201,10 +232,12 @@ def pickup(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     assert space is not None
     leg = open_leg(state, space, queue_id, PICKUP, rest, origin.program)
     if leg is None:
-        state.not_understood["postfix"] += 1
+        state.strange("postfix")
         return
+    state.owner = leg
     requeued = requeued_from(rest)
     if requeued:
+        leg.tainted = True
         old = find_leg(space.host, requeued)
         if old is not None and old is not leg:
             join(old, leg)

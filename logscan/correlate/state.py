@@ -132,7 +132,22 @@ class Run:
         self.ssl_lines = False  # this build writes an SSL line for every signature that it looks at
 
 
-class Leg:
+class Owner:
+    """Whose line it is. What a line says is its owner's alone, unless `State.wide` was set meanwhile.
+
+    dropped: all its lines may be left out of the log, for what they say is counted (`jobs.sieve`).
+    tainted: they must not be. Both are of use only where a part of a log is read apart from the rest.
+    """
+
+    dropped: bool = False
+    tainted: bool = False
+
+
+class Session(Owner):
+    """One session of smtpd, of which a line has to be kept."""
+
+
+class Leg(Owner):
     """One queue file: (host, instance, queue ID, lifetime). Raw payloads are kept and cut at the close.
 
     Fields that most legs never set stand in the class: making a leg is a good part of what a message costs.
@@ -152,6 +167,7 @@ class Leg:
     chain: Chain | None = None
     parent: Leg | None = None  # set on a leg that another leg led to
     proxy: tuple[bytes, bytes] | None = None  # (client payload, program) of the front smtpd
+    session: Session | None = None
 
     def __init__(self, space: Space, queue_id: bytes, at: int, seq: int, kind: int, opened: bytes, service: bytes):
         self.space = space
@@ -209,8 +225,8 @@ class Host:
     """One name in the log's host column: its Postfix instances, its OpenDKIM, its gaps."""
 
     __slots__ = (
-        "born", "gap_from", "gap_to", "key_trouble", "mended", "name", "nameless", "only", "outages", "refusing", "run",
-        "said", "spaces", "trouble", "unanswered", "unsafe",
+        "answers", "born", "early", "gap_from", "gap_to", "key_trouble", "mended", "name", "nameless", "only",
+        "outages", "refusing", "run", "said", "spaces", "trouble", "unanswered", "unsafe", "works",
     )  # fmt: skip
 
     def __init__(self, name: bytes, run: Run) -> None:
@@ -230,13 +246,18 @@ class Host:
         self.nameless = False  # it has no queue IDs
         self.gap_from: int | None = None  # lines are being dropped since
         self.gap_to = -1  # and were, up to
+        # Where a part of a log is read: nothing from before it can be open any more, of outages and of the DNS.
+        self.works = False
+        self.answers = False
+        self.early = False  # OpenDKIM spoke before Postfix did
 
 
 class Origin:
     """One writer of lines: (host, program, pid). For smtpd it carries the session, for cleanup the message."""
 
     __slots__ = (
-        "daemon", "failure", "handle", "held", "host", "leg", "noqueue", "pid", "program", "refused", "space", "used",
+        "connected", "daemon", "failure", "handle", "held", "host", "leg", "noqueue", "pid", "program", "refused",
+        "session", "space", "used",
     )  # fmt: skip
 
     def __init__(self, host: Host, program: bytes, pid: bytes, daemon: bytes, space: Space | None, handle: Handler):
@@ -253,7 +274,13 @@ class Origin:
         self.held = False  # smtpd: `milter-hold` was said while there was no queue ID yet
         self.noqueue: bytes | None = None  # smtpd: `NOQUEUE: client=` of a before-queue proxy filter
         self.refused: Leg | None = None  # smtpd: a mail refused before it had a queue ID
+        self.connected = False  # smtpd: the session's begin was seen
+        self.session: Session | None = None
 
+
+# The owner of lines that change nothing.
+NOBODY: Final = Owner()
+NOBODY.dropped = True
 
 Handler = Callable[["State", Origin, bytes, bytes], None]
 Sink = Callable[[list[Leg]], None]
@@ -283,6 +310,22 @@ class State:
         self.ours: set[bytes] = set()
         self.foreign_endpoints: set[bytes] = set()
         self.opendkim_names: set[bytes] = {b"opendkim"}
+        # Of the last line: whose it was, and whether it told of more than its owner. begin: where only a part of
+        # a log is read (`jobs.sieve`), the instant of its first line, else None.
+        self.owner: Owner | None = None
+        self.wide = False
+        self.begin: int | None = None
+        self.astray = False  # there a line was met that cannot be placed without what came before
+
+    def strange(self, program: str) -> None:
+        """Count a line of "postfix" or "opendkim" that nobody understands."""
+        self.not_understood[program] += 1
+        self.owner = None
+
+    def foreign(self) -> None:
+        """The line is of another program, and says nothing of mail."""
+        self.foreign_lines += 1
+        self.owner = NOBODY
 
     def host(self, name: bytes) -> Host:
         """The host of that name, made at its first line."""
@@ -291,11 +334,13 @@ class State:
             name = OTHERS
             host = self.hosts.get(name)
         if host is None:
+            self.wide = True
             host = self.hosts[name] = Host(name, self.new_run(name))
         return host
 
     def new_run(self, host: bytes, *, started: bool = False, down: bool = False) -> Run:
         """Begin another span of OpenDKIM's life on a host."""
+        self.wide = True
         run = Run(host, len(self.runs), started=started, down=down)
         self.runs.append(run)
         if len(self.runs) >= self._share_at:
@@ -317,6 +362,7 @@ class State:
         if space is None and host.spaces and (len(host.spaces) >= INSTANCE_CAP or len(self.spaces) >= 2 * HOST_CAP):
             return next(iter(host.spaces.values()))
         if space is None:
+            self.wide = True
             space = host.spaces[instance] = Space(host, instance)
             self.spaces.append(space)
             host.only = space if len(host.spaces) == 1 else None
@@ -324,6 +370,7 @@ class State:
 
     def fault(self, host: Host, kind: str, subject: bytes, severity: Severity, line: bytes) -> Fault:
         """Count one more event of a fault; equal faults are one row. Events outside the window are not counted."""
+        self.wide = True
         key = (host.name, kind, subject)
         fault = self.faults.get(key)
         if fault is None:

@@ -47,6 +47,7 @@ def open_leg(state: State, space: Space, queue_id: bytes, kind: int, opened: byt
         return None
     state.seq += 1
     leg = legs[queue_id] = Leg(space, queue_id, state.now, state.seq, kind, opened, service)
+    leg.tainted = old is not None
     state.open_legs += 1
     if state.open_legs > LEG_CAP:
         _shed(state)
@@ -74,6 +75,7 @@ def close(state: State, space: Space, leg: Leg) -> None:
     if leg.queue_id in closed:
         # The ID came back within the grace, or a refused mail is given up: the older leg has had its time.
         _settled(state, closed.pop(leg.queue_id))
+        leg.tainted = True
     closed[leg.queue_id] = leg
     if state.due > leg.last + GRACE:
         state.due = leg.last + GRACE

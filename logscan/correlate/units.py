@@ -17,7 +17,7 @@ def unit(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     """A line of systemd or the kernel. Only those about OpenDKIM matter."""
     match = LINES.lookup(payload) if b"opendkim" in payload or b"(DKIM) Milter" in payload else None
     if match is None:
-        state.foreign_lines += 1
+        state.foreign()
         return
     host, shape = origin.host, match.shape
     status = match.fields.get("status")
