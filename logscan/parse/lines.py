@@ -22,7 +22,9 @@ Nothing is parsed before the first `Lines.lookup`, and only rows whose rarest wo
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
+from itertools import chain
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -103,8 +105,10 @@ class Lines:
         self._fields = fields
         self._parts = parts or {}
         self._prefix = prefix
-        self._by_word: dict[bytes, list[_Entry]] | None = None
-        self._wordless: list[_Entry] = []
+        # Rows by number: few of them are ever made ready.
+        self._by_word: dict[bytes, list[int]] | None = None
+        self._wordless: list[int] = []
+        self._entries: dict[int, _Entry] = {}
         self._ranked: dict[tuple[frozenset[bytes], bool], list[_Entry]] = {}
 
     @property
@@ -137,7 +141,7 @@ class Lines:
     def _find(self, payload: bytes, daemon: str, cut: bool, anything: bool) -> Match | None:
         assert self._by_word is not None
         for entry in self._candidates(frozenset(self._by_word.keys() & set(payload.split(b" "))), cut):
-            if not entry.words and payload.find(entry.literal) < 0:
+            if payload.find(entry.literal) < 0:
                 continue
             shape = entry.shape
             if shape.daemon and daemon not in shape.daemon.split():
@@ -154,30 +158,33 @@ class Lines:
         entries = self._ranked.get((words, cut))
         if entries is None:
             assert self._by_word is not None
-            entries = [entry for word in words for entry in self._by_word[word]]
-            entries += self._wordless
+            orders = [order for word in words for order in self._by_word[word]] + self._wordless
+            entries = [self._entry(order) for order in orders]
             entries.sort(key=attrgetter("beginning_rank" if cut else "rank"))
             if len(self._ranked) >= RANKED:
                 self._ranked.clear()
             self._ranked[words, cut] = entries
         return entries
 
-    def _index(self) -> dict[bytes, list[_Entry]]:
-        entries = [
-            _Entry(order, shape, _parse(shape.format, self._parts), self._fields)
-            for order, shape in enumerate(self.shapes)
-        ]
-        uses: dict[bytes, int] = {}
-        for entry in entries:
-            for word in entry.words:
-                uses[word] = uses.get(word, 0) + 1
-        by_word: dict[bytes, list[_Entry]] = {}
-        for entry in entries:
-            if entry.words:
-                rarest = min(entry.words, key=lambda word: (uses[word], -len(word), word))
-                by_word.setdefault(rarest, []).append(entry)
+    def _entry(self, order: int) -> _Entry:
+        entry = self._entries.get(order)
+        if entry is None:
+            shape = Shape(*self._rows[order])  # type: ignore[arg-type]
+            format = _expanded(shape.format, self._parts)
+            entry = self._entries[order] = _Entry(order, shape, format, self._fields)
+        return entry
+
+    def _index(self) -> dict[bytes, list[int]]:
+        """The rows by their rarest word. Cheap, for the first lookup of every run waits for it."""
+        words_of = [_whole_words(_expanded(str(row[1]), self._parts)) for row in self._rows]
+        uses = Counter(chain.from_iterable(words_of))
+        by_word: dict[bytes, list[int]] = {}
+        for order, words in enumerate(words_of):
+            if words:
+                rarest = min([(uses[word], -len(word), word) for word in words])[2]
+                by_word.setdefault(rarest.encode(), []).append(order)
             else:
-                self._wordless.append(entry)
+                self._wordless.append(order)
         return by_word
 
 
@@ -196,11 +203,28 @@ _FIELD: Final = r"<([a-z][a-z0-9_]*)(\+?)>"
 _PART: Final = r"<@([a-z_]+)>"
 _CHOICE: Final = r"<(?:([a-z_]+)=(?=[^<>]*\|))?([^<>|]+(?:\|[^<>|]+)+)>"
 _TEXT: Final = r"[^<{}]+"
+_INNERMOST_GROUP: Final = r"\{[^{}]*\}\*?"
+# Stands for whatever is not fixed text.
+_OPEN: Final = "\0"
 
 
-def _parse(format: str, parts: Mapping[str, str]) -> tuple[_Item, ...]:
-    """Cut a format into its items. KeyError for an unknown part."""
-    format = re.sub(_PART, lambda part: parts[part[1]], format)
+def _expanded(format: str, parts: Mapping[str, str]) -> str:
+    """A format with its parts put in. KeyError for an unknown part."""
+    return re.sub(_PART, lambda part: parts[part[1]], format) if "<@" in format else format
+
+
+def _whole_words(format: str) -> list[str]:
+    """The words of the fixed text that stand between blanks or the ends of the line in every such line."""
+    format = re.sub(f"{_FIELD}|{_CHOICE}", _OPEN, format)
+    while "{" in format:
+        format, groups = re.subn(_INNERMOST_GROUP, _OPEN, format)
+        if not groups:
+            break
+    return [word for word in format.split(" ") if word and _OPEN not in word]
+
+
+def _parse(format: str) -> tuple[_Item, ...]:
+    """Cut a format into its items."""
     field_at, choice_at, text_at = (re.compile(piece).match for piece in (_FIELD, _CHOICE, _TEXT))
     items: list[_Item] = []
     stack: list[list[_Item]] = []
@@ -247,20 +271,18 @@ class _Entry:
         "literal",
         "rank",
         "shape",
-        "words",
     )
 
-    def __init__(
-        self, order: int, shape: Shape, items: tuple[_Item, ...], fields: Mapping[str, bytes]
-    ) -> None:
+    def __init__(self, order: int, shape: Shape, format: str, fields: Mapping[str, bytes]) -> None:
+        items = _parse(format)
         texts = [item.text.encode() for item in items if item.what == "text"]
         self.shape = shape
         # How many bytes every such line has in common, the measure of how much a row says.
         self.fixed = sum(map(len, texts)) + sum(
             min(map(len, item.choices)) for item in items if item.what == "choice"
         )
-        self.literal = max(texts, key=len, default=b"")
-        self.words = _whole_words(items)
+        # A row with words is asked only where a payload has the rarest.
+        self.literal = b"" if _whole_words(format) else max(texts, key=len, default=b"")
         self.beginning_fixed = sum(
             len(item.text) for item in _beginning(items, fields) if item.what == "text"
         )
@@ -297,20 +319,6 @@ class _Entry:
 
 def _present(found: re.Match[bytes]) -> dict[str, bytes]:
     return {name: value for name, value in found.groupdict().items() if value is not None}
-
-
-def _whole_words(items: tuple[_Item, ...]) -> list[bytes]:
-    """The words of the fixed text that stand between blanks or the ends of the line in every such line."""
-    words: list[bytes] = []
-    for index, item in enumerate(items):
-        if item.what == "text":
-            parts = item.text.encode().split(b" ")
-            if index:
-                parts = parts[1:]
-            if index < len(items) - 1:
-                parts = parts[:-1]
-            words += [part for part in parts if part]
-    return words
 
 
 def _beginning(items: tuple[_Item, ...], fields: Mapping[str, bytes]) -> tuple[_Item, ...]:
