@@ -1,7 +1,5 @@
 """The options that the commands share, each with its help, and the words that they choose from."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated
 

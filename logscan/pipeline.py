@@ -25,8 +25,6 @@ from logscan.parse.stamps import Clock
 from logscan.render.message import message_dict
 from logscan.reports.changes import changes
 from logscan.reports.document import Facts, counted, document
-from logscan.reports.export import write_rows, writer_for
-from logscan.reports.spool import Spool
 from logscan.run import Run, no_collector
 from logscan.sources import merge
 from logscan.sources.blocks import LONGEST_LINE, read_blocks
@@ -463,6 +461,8 @@ def collected(
     taught.
     Arguments and errors are those of `run_report`.
     """
+    from logscan.reports.spool import Spool
+
     with Spool() as spool:
         job = Job(options, warn=warn, progress=progress, now=now, keep=spool.add)
         job.read()
@@ -483,6 +483,8 @@ def run_export(
     format: jsonl, csv or parquet. output: a file, which appears whole or not at all, or "-". Other arguments
     and errors are those of `run_report`; UsageError also when the file cannot be written.
     """
+    from logscan.reports.export import write_rows, writer_for
+
     writer = writer_for(format, output)
     with collected(options, warn=warn, progress=progress, now=now) as (job, messages):
         write_rows(writer, (message_dict(message, job.zone) for message in messages), output, job.zone)

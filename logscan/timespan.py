@@ -38,23 +38,20 @@ _TIME = r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?(?:\s*[ap]m)?(?:\s*(?:z|utc|gm
 _WEEKDAY = "(?:" + "|".join(f"{day[:3]}(?:{day[3:]})?" for day in _WEEKDAYS) + ")"
 _MONTH = "(?:" + "|".join(f"{month[:3]}(?:{month[3:]})?" for month in _MONTHS) + r"|sept)\.?"
 
-_DAY = re.compile(rf"(?P<day>yesterday|today|tomorrow|{_WEEKDAY})(?:\s+(?:at\s+)?(?P<time>{_TIME}))?")
-_CLOCK = re.compile(_TIME)
-_NUMERIC = re.compile(
+# As text: re compiles and keeps them when a time is given.
+_DAY = rf"(?P<day>yesterday|today|tomorrow|{_WEEKDAY})(?:\s+(?:at\s+)?(?P<time>{_TIME}))?"
+_NUMERIC = (
     rf"(?:{_WEEKDAY},?\s+)?(?P<date>(?:\d{{4}}-\d{{1,2}}-\d{{1,2}}|\d{{4}}/\d{{1,2}}/\d{{1,2}}|(?:19|20)\d{{6}}))"
     rf"(?:(?:\s*t\s*|\s+)(?P<time>{_TIME}))?"
 )
-_NAMED = re.compile(
+_NAMED = (
     rf"(?:{_WEEKDAY},?\s+)?(?:{_MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?|\d{{1,2}}(?:st|nd|rd|th)?[ -]{_MONTH})"
     rf"(?P<year>,?[ -]\s*\d{{4}})?(?:,?\s+(?:at\s+)?{_TIME}(?P<late_year>\s+\d{{4}})?)?"
 )
 _SPAN = r"(?:\d{1,9}|an?(?=\s))\s*(?:" + "|".join(sorted(_UNITS, key=len, reverse=True)) + r")(?![a-z])"
-_RELATIVE = re.compile(
-    rf"(?P<sign>[+-])?\s*(?P<spans>{_SPAN}(?:(?:\s*,\s*|\s+and\s+|\s*){_SPAN})*)(?P<ago>\s+ago)?",
-    re.IGNORECASE,
-)
-_ONE_SPAN = re.compile(r"(\d{1,9}|an?(?=\s))\s*([a-z]+)", re.IGNORECASE)
-_EPOCH = re.compile(r"@(\d{1,11})(?:\.\d*)?")
+_RELATIVE = rf"(?P<sign>[+-])?\s*(?P<spans>{_SPAN}(?:(?:\s*,\s*|\s+and\s+|\s*){_SPAN})*)(?P<ago>\s+ago)?"
+_ONE_SPAN = r"(\d{1,9}|an?(?=\s))\s*([a-z]+)"
+_EPOCH = r"@(\d{1,11})(?:\.\d*)?"
 
 _EXAMPLE = "a date like 2026-06-01 works"
 # The end of 2261, as for stamps: the tables hold no later instant.
@@ -136,13 +133,13 @@ def _relative(text: str, now: datetime) -> int | None:
     """``now``, ``@1700000000``, ``2 hours ago``, ``-90min``, ``+1h``; None for the rest, ``2 hours`` too."""
     if text.lower() == "now":
         return math.floor(now.timestamp())
-    if epoch := _EPOCH.fullmatch(text):
+    if epoch := re.fullmatch(_EPOCH, text):
         return int(epoch[1])
-    match = _RELATIVE.fullmatch(text)
+    match = re.fullmatch(_RELATIVE, text, re.IGNORECASE)
     if match is None or (match["sign"] is None) == (match["ago"] is None):
         return None
     seconds = months = 0
-    for number, unit in _ONE_SPAN.findall(match["spans"]):
+    for number, unit in re.findall(_ONE_SPAN, match["spans"], re.IGNORECASE):
         count = int(number) if number.isdigit() else 1
         # As in systemd: m is minutes, M is months; otherwise case does not matter.
         word = _UNITS[unit if unit == "M" else unit.lower()]
@@ -169,7 +166,7 @@ def _later(moment: datetime, months: int) -> datetime:
 def _absolute(text: str, now: datetime, latest: date) -> int | None:
     """Day words, times of day and dates, in lower case. ValueError for a day or time that does not exist."""
     today = now.date()
-    if match := _DAY.fullmatch(text):
+    if match := re.fullmatch(_DAY, text):
         word = match["day"]
         if word in _DAY_WORDS:
             day = today + timedelta(days=_DAY_WORDS[word])
@@ -177,12 +174,12 @@ def _absolute(text: str, now: datetime, latest: date) -> int | None:
             number = next(index for index, name in enumerate(_WEEKDAYS) if name.startswith(word))
             day = today - timedelta(days=(today.weekday() - number) % 7)
         return _at(match["time"] or "0:00", day, now)
-    if _CLOCK.fullmatch(text):
+    if re.fullmatch(_TIME, text):
         return _at(text, today, now)
-    if match := _NUMERIC.fullmatch(text):
+    if match := re.fullmatch(_NUMERIC, text):
         day = _read(match["date"], today).date()
         return _at(match["time"] or "0:00", day, now)
-    match = _NAMED.fullmatch(text)
+    match = re.fullmatch(_NAMED, text)
     if match is None:
         return None
     if match["year"] or match["late_year"]:

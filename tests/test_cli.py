@@ -114,6 +114,32 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_piped_report_loads_little() -> None:
+    maillog = Path(__file__).parent.parent / "examples" / "maillog"
+    heavy = ("pandas", "numpy", "pyarrow", "rich", "dateutil", "html", "json", "pickle", "random", "tempfile")
+    code = (
+        "import sys; from logscan.cli import main; status = main(sys.argv[1:]);"
+        f"print(status, [m for m in {heavy} if m in sys.modules], file=sys.stderr)"
+    )
+    words = [sys.executable, "-c", code, "report", str(maillog)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert "signed" in done.stdout
+    assert done.stderr.splitlines()[-1] == "0 []"
+
+
+def test_the_end_of_the_process_is_not_spent_on_the_collector() -> None:
+    code = (
+        "import atexit, gc, sys\n"
+        "atexit.register(lambda: print(gc.get_freeze_count() > 0))\n"
+        "from logscan.cli import main\n"
+        "main(sys.argv[1:]); print(gc.get_freeze_count() > 0)\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=True)
+    # Only for a process that is ours, and only once it ends.
+    assert [line for line in done.stdout.splitlines() if "logscan" not in line] == ["False", "True"]
+
+
 def test_report_passes_every_option_on(engine: Engine) -> None:
     words = "report a.log b.log --since yesterday --until now --host mx1 --host mx2 --domain example.org"
     words += " --by reason --by hour --limit 5 --our-domain example.net --opendkim-conf o.conf"

@@ -10,7 +10,6 @@ FreeBSD `usr.sbin/syslogd/syslogd.c` (-v); Solaris `log(7D)` message IDs; the Ku
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import UTC, tzinfo
 from typing import Any, NamedTuple
@@ -244,6 +243,9 @@ def _rfc5424(rest: bytes, clock: Clock, outer: int | None) -> Header | None:
 
 def _from_json(line: bytes, clock: Clock, depth: int) -> Header | None:
     """Read one object of journalctl -o json, or of docker's json-file driver."""
+    # Imported here, for few logs are of objects and every start would wait for it.
+    import json
+
     try:
         entry = json.loads(line.decode("utf-8", "replace"))
     except (ValueError, RecursionError):

@@ -5,7 +5,6 @@ Nothing here raises, whatever the text; lone surrogates are text like any other.
 
 from __future__ import annotations
 
-import html
 import re
 
 # Printable by Unicode's word, but blank on the screen: fillers, joiners and variation selectors.
@@ -86,4 +85,7 @@ def markdown_cell(text: str) -> str:
 
 def html_text(text: str) -> str:
     """Text for HTML, inside elements and quoted attributes."""
-    return html.escape(visible(text), quote=True)
+    # Its table of entities is not for every run.
+    from html import escape
+
+    return escape(visible(text), quote=True)

@@ -6,7 +6,6 @@ import contextlib
 import os
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,6 +100,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
                 yield out
             return
     path = path.resolve()
+    import tempfile
+
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as out:

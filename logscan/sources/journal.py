@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
-import tempfile
 from collections.abc import Callable, Generator, Iterator
 from typing import IO, Any
 
@@ -60,7 +58,7 @@ def _run(
 ) -> Generator[bytes, None, None]:
     """The answer of one journalctl that comes to an end. Errors as of journal_blocks."""
     # Errors go to a file: a pipe that nobody reads could fill up and stop journalctl.
-    with tempfile.TemporaryFile() as errors:
+    with _scratch() as errors:
         process = _start(runner, [*command, *_MATCHES], errors)
         try:
             yield from line_blocks(iter(lambda: process.stdout.read1(size), b""), info)
@@ -148,7 +146,7 @@ class FollowedJournal:
     def _begin(self) -> None:
         # --no-tail: --follow alone begins with the last ten lines, whatever the cursor.
         start = ["--no-tail", f"--after-cursor={self._cursor}"] if self._cursor else ["--lines=0"]
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
+        self._errors = _scratch()
         self._process = _start(self._runner, [*_COMMAND, "--follow", *start, *_MATCHES], self._errors)
         self._stream = FollowedStream(self._process.stdout.fileno(), NAME, self._wait, info=self.info)
 
@@ -165,6 +163,8 @@ class FollowedJournal:
 
     def _mark(self, block: bytes) -> None:
         """Remember the place of the block's last entry."""
+        import json
+
         line = block[block.rfind(b"\n", 0, -1) + 1 :]
         try:
             cursor = json.loads(line).get("__CURSOR")
@@ -174,13 +174,20 @@ class FollowedJournal:
             self._cursor = cursor
 
 
+def _scratch() -> IO[bytes]:
+    # Imported here, like json, for runs that read no journal: they would only wait for it.
+    import tempfile
+
+    return tempfile.TemporaryFile()
+
+
 def _why_empty(runner: Callable[..., Any]) -> str:
     """What journalctl says when nothing keeps it quiet, "" when the journal is there and may be read.
 
     JSON output implies --quiet: to a user who may not see the system's messages it gives an empty answer and
     status 0. Source: systemd/src/journal/journalctl.c, parse_argv().
     """
-    with tempfile.TemporaryFile() as errors:
+    with _scratch() as errors:
         process = _start(runner, ["journalctl", "--output=short", "--no-pager", "--lines=1"], errors)
         try:
             process.stdout.read()
