@@ -31,6 +31,7 @@ COMPILED = (
     "logscan.compare",
     "logscan.live",
     "logscan.correlate.gather",
+    "logscan.correlate.units",
 )
 
 

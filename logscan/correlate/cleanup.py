@@ -15,6 +15,7 @@ from logscan.correlate.state import (
     REFUSED,
     VANISHED,
     WORD_CAP,
+    Handler,
     Leg,
     Origin,
     Refusal,
@@ -28,48 +29,50 @@ from logscan.parse.postfix import (
 )
 
 
-def cleanup(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+class Cleanup(Handler):
     """Message-ids, and the milter's answers at the end of the message."""
-    queue_id, _, rest = payload.partition(b": ")
-    if rest[:11] == b"message-id=":
-        space = origin.space
-        assert space is not None
-        leg = space.legs.get(queue_id)
-        if leg is None or leg.active is not None or origin.failure is not None:
-            leg = _named(state, origin, queue_id)
-        if leg is None:
-            state.strange("postfix")
-            return
-        if leg.message_id is None:
-            leg.message_id = rest[11:]
-            if (space.retry_ids or space.retries) and leg.kind == PICKUP and leg.parent is None and leg.end == OPEN:
-                retried(leg)
-        origin.leg = leg
-        state.owner = leg
-        return
-    if queue_id == b"warning":
-        if milters.warning(state, origin, payload, line):
-            return
-        known(state, origin, payload)
-    elif queue_id in (b"fatal", b"panic", b"error") or not rest:
-        if not milters.stops(state, origin, payload, line):
-            known(state, origin, payload)
-    elif rest.startswith(b"milter-"):
-        leg = _named(state, origin, queue_id)
-        if leg is None:
-            state.strange("postfix")
-        else:
+
+    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+        queue_id, _, rest = payload.partition(b": ")
+        if rest[:11] == b"message-id=":
+            space = origin.space
+            assert space is not None
+            leg = space.legs.get(queue_id)
+            if leg is None or leg.active is not None or origin.failure is not None:
+                leg = _named(state, origin, queue_id)
+            if leg is None:
+                state.strange("postfix")
+                return
+            if leg.message_id is None:
+                leg.message_id = rest[11:]
+                if (space.retry_ids or space.retries) and leg.kind == PICKUP and leg.parent is None and leg.end == OPEN:
+                    retried(leg)
             origin.leg = leg
             state.owner = leg
-            milter_said(state, origin, leg, rest)
-    elif rest.startswith(b"to=<"):
-        delivered(state, origin, queue_id, rest, payload)
-        space = origin.space
-        leg = space.legs.get(queue_id) if space is not None else None
-        if leg is not None and leg.kind == PICKUP and leg.active is None:
-            end_leg(state, leg, BOUNCED)
-    else:
-        _cleanup_other(state, origin, queue_id, rest, payload)
+            return
+        if queue_id == b"warning":
+            if milters.warning(state, origin, payload, line):
+                return
+            known(state, origin, payload)
+        elif queue_id in (b"fatal", b"panic", b"error") or not rest:
+            if not milters.stops(state, origin, payload, line):
+                known(state, origin, payload)
+        elif rest.startswith(b"milter-"):
+            leg = _named(state, origin, queue_id)
+            if leg is None:
+                state.strange("postfix")
+            else:
+                origin.leg = leg
+                state.owner = leg
+                milter_said(state, origin, leg, rest)
+        elif rest.startswith(b"to=<"):
+            delivered(state, origin, queue_id, rest, payload)
+            space = origin.space
+            leg = space.legs.get(queue_id) if space is not None else None
+            if leg is not None and leg.kind == PICKUP and leg.active is None:
+                end_leg(state, leg, BOUNCED)
+        else:
+            _cleanup_other(state, origin, queue_id, rest, payload)
 
 
 def _named(state: State, origin: Origin, queue_id: bytes) -> Leg | None:

@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from logscan.correlate import life, milters, resolver
-from logscan.correlate.state import LOST, NOBODY, OK, WORD_CAP, Host, Leg, Origin, State, Word, word
+from logscan.correlate.state import LOST, NOBODY, OK, WORD_CAP, Handler, Host, Leg, Origin, State, Word, word
 from logscan.correlate.transit import QUEUE_ID, find_leg, open_leg
 from logscan.model import Fault
 from logscan.parse.opendkim_lines import LINES
@@ -38,61 +38,66 @@ _signatures: Final[dict[bytes, tuple[bytes, bytes]]] = {}
 SIGNATURES_KEPT: Final = 1_000
 
 
-def opendkim(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+class OpenDKIM(Handler):
     """Any line of OpenDKIM."""
-    host = origin.host
-    run = host.run
-    if host.gap_from is not None and state.now > host.gap_from:
-        # A limit lets no line through until it is over, and only the next one says so ("lost"), if any does.
-        host.gap_to, host.gap_from = state.now, None
-        state.wide = True
-    queue_id, _, said = payload.partition(b": ")
-    pair = _signatures.get(said)
-    if pair is not None:
-        _added(state, origin, queue_id, pair)
-        return
-    known = _SAID.get(said)
-    if known is None:
-        if said[:14] == b"DKIM-Signature":
-            added = ADDED.fullmatch(said)
-            if added is not None:
-                if len(_signatures) >= SIGNATURES_KEPT:
-                    _signatures.clear()
-                _signatures[said] = (added[2], added[1])
-                _added(state, origin, queue_id, (added[2], added[1]))
+
+    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+        host = origin.host
+        run = host.run
+        if host.gap_from is not None and state.now > host.gap_from:
+            # A limit lets no line through until it is over, and only the next one says so ("lost"), if any does.
+            host.gap_to, host.gap_from = state.now, None
+            state.wide = True
+        queue_id, _, said = payload.partition(b": ")
+        pair = _signatures.get(said)
+        if pair is not None:
+            _added(state, origin, queue_id, pair)
+            return
+        known = _SAID.get(said)
+        if known is None:
+            if said[:14] == b"DKIM-Signature":
+                added = ADDED.fullmatch(said)
+                if added is not None:
+                    if len(_signatures) >= SIGNATURES_KEPT:
+                        _signatures.clear()
+                    _signatures[said] = (added[2], added[1])
+                    _added(state, origin, queue_id, (added[2], added[1]))
+                    return
+            if said[:2] == b"s=" and (said[-5:] == b" SSL " or said[-4:] == b" SSL"):
+                # The empty tail is no error, and comes with good signatures too.
+                state.owner = NOBODY
+                state.wide = state.wide or not run.ssl_lines or (state.begin is not None and not host.works)
+                run.seen = run.ssl_lines = True
                 return
-        if said[:2] == b"s=" and (said[-5:] == b" SSL " or said[-4:] == b" SSL"):
-            # The empty tail is no error, and comes with good signatures too.
-            state.owner = NOBODY
-            state.wide = state.wide or not run.ssl_lines or (state.begin is not None and not host.works)
-            run.seen = run.ssl_lines = True
-            return
-        if said[-14:] == b"] not internal":
-            known = _EXTERNAL
-        else:
-            if said[:27] == b"no signing table match for ":
-                _word(state, origin, queue_id, _no_match(payload))
+            if said[-14:] == b"] not internal":
+                known = _EXTERNAL
             else:
-                _slow(state, origin, payload, line)
+                if said[:27] == b"no signing table match for ":
+                    _word(state, origin, queue_id, _no_match(payload))
+                else:
+                    _slow(state, origin, payload, line)
+                return
+        elif known.bits == OK:
+            if not run.success:
+                run.success = state.wide = True
+            if host.unanswered or (state.begin is not None and not host.answers):
+                host.answers = state.wide = True
+                resolver.answered(state, host)
+        space = host.only
+        leg = space.legs.get(queue_id) if space is not None else None
+        if leg is None or host.outages or not run.seen:
+            _word(state, origin, queue_id, known)
             return
-    elif known.bits == OK:
-        if not run.success:
-            run.success = state.wide = True
-        if host.unanswered or (state.begin is not None and not host.answers):
-            host.answers = state.wide = True
-            resolver.answered(state, host)
-    space = host.only
-    leg = space.legs.get(queue_id) if space is not None else None
-    if leg is None or host.outages or not run.seen:
-        _word(state, origin, queue_id, known)
-        return
-    state.owner = leg
-    if leg.words is None:
-        leg.words = [known]
-    elif len(leg.words) < WORD_CAP:
-        leg.words.append(known)
-    if state.begin is not None and not host.works:
-        _works_here(state, host, leg)
+        state.owner = leg
+        if leg.words is None:
+            leg.words = [known]
+        elif len(leg.words) < WORD_CAP:
+            leg.words.append(known)
+        if state.begin is not None and not host.works:
+            _works_here(state, host, leg)
+
+
+OPENDKIM: Final = OpenDKIM()
 
 
 def _no_match(payload: bytes) -> Word:

@@ -11,7 +11,7 @@ from typing import Final
 
 from logscan.correlate import daemon, gaps, postfix, units
 from logscan.correlate.common import known
-from logscan.correlate.state import NAME_CAP, Host, Origin, State
+from logscan.correlate.state import NAME_CAP, Handler, Host, Origin, State
 from logscan.correlate.transit import advance
 from logscan.parse.header import Header, as_text, guess_daemon, parse, repeated_bsd, unrepeat
 from logscan.parse.stamps import Clock
@@ -92,7 +92,7 @@ class Feed:
             if line[-1] == CLOSING and payload[:17] == b"message repeated ":
                 self.repeated(origin, payload, line)
             else:
-                origin.handle(state, origin, payload, line)
+                origin.handler.take(state, origin, payload, line)
         self.stamp = stamp
         self.zone = zone
         return len(lines)
@@ -134,16 +134,16 @@ class Feed:
         if header.payload.startswith(b"message repeated "):
             self.repeated(origin, header.payload, line)
         else:
-            origin.handle(self.state, origin, header.payload, line)
+            origin.handler.take(self.state, origin, header.payload, line)
 
     def repeated(self, origin: Origin, payload: bytes, line: bytes) -> None:
         """rsyslog's `message repeated <n> times: [ <text>]`: n more of the line before."""
         inside = unrepeat(payload)
         if inside is None:
-            origin.handle(self.state, origin, payload, line)
+            origin.handler.take(self.state, origin, payload, line)
             return
         for _ in range(min(inside[0], REPEATS)):
-            origin.handle(self.state, origin, inside[1], line)
+            origin.handler.take(self.state, origin, inside[1], line)
 
     def _untagged(self, header: Header, line: bytes, lines: list[bytes]) -> None:
         """BSD's `last message repeated <n> times` has no tag: it means the line before it."""
@@ -155,7 +155,7 @@ class Feed:
             self.state.foreign_lines += 1
             return
         for _ in range(min(count, REPEATS)):
-            origin.handle(self.state, origin, before.payload, line)
+            origin.handler.take(self.state, origin, before.payload, line)
 
 
 def _tag(header: Header) -> bytes:
@@ -188,6 +188,40 @@ class Writers:
         return origin
 
 
+class Guessed(Handler):
+    """A Postfix line whose daemon the transport dropped."""
+
+    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+        name = guess_daemon(payload)
+        handler = postfix.HANDLERS.get(name) if name is not None else None
+        if handler is None:
+            # postfixadmin and its like write such names too.
+            if origin.program == b"postfix":
+                known(state, origin, payload)
+            else:
+                FOREIGN.take(state, origin, payload, line)
+            return
+        origin.daemon = name or b""
+        if origin.space is None:
+            origin.space = state.space(origin.host, origin.program)
+        handler.take(state, origin, payload, line)
+
+
+class Foreign(Handler):
+    """Another program's line. One that writes OpenDKIM's own sentences is an OpenDKIM under another name."""
+
+    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+        if payload.find(b"DKIM") >= 0 and daemon.RENAMED.match(payload) is not None:
+            if len(state.opendkim_names) < NAME_CAP:
+                state.opendkim_names.add(origin.program)
+            origin.handler = daemon.OPENDKIM
+            origin.handler.take(state, origin, payload, line)
+            return
+        state.foreign()
+
+
+GUESSED: Final = Guessed()
+FOREIGN: Final = Foreign()
 # The log's own programs, and the system's.
 OTHERS = {**gaps.HANDLERS, **units.HANDLERS}
 
@@ -197,44 +231,16 @@ def make_origin(state: State, host: Host, program: bytes, pid: bytes, payload: b
     parts = program.split(b"/")
     name = parts[-1]
     if len(parts) > 1:
-        handle = postfix.HANDLERS.get(name)
-        if handle is None and parts[0].startswith(b"postfix"):
-            handle = postfix.other
-        if handle is not None:
-            return Origin(host, program, pid, name, state.space(host, parts[0]), handle)
+        handler = postfix.HANDLERS.get(name)
+        if handler is None and parts[0].startswith(b"postfix"):
+            handler = postfix.OTHER
+        if handler is not None:
+            return Origin(host, program, pid, name, state.space(host, parts[0]), handler)
     elif program in state.opendkim_names:
-        return Origin(host, program, pid, b"opendkim", None, daemon.opendkim)
+        return Origin(host, program, pid, b"opendkim", None, daemon.OPENDKIM)
     elif program.startswith(b"postfix"):
         # RFC 5424 cut the name at the slash: every line has to be guessed by its shape.
-        return Origin(host, program, pid, b"", None, guessed)
+        return Origin(host, program, pid, b"", None, GUESSED)
     elif program in OTHERS:
         return Origin(host, program, pid, program, None, OTHERS[program])
-    return Origin(host, program, pid, name, None, foreign)
-
-
-def guessed(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
-    """A Postfix line whose daemon the transport dropped."""
-    name = guess_daemon(payload)
-    handle = postfix.HANDLERS.get(name) if name is not None else None
-    if handle is None:
-        # postfixadmin and its like write such names too.
-        if origin.program == b"postfix":
-            known(state, origin, payload)
-        else:
-            foreign(state, origin, payload, line)
-        return
-    origin.daemon = name or b""
-    if origin.space is None:
-        origin.space = state.space(origin.host, origin.program)
-    handle(state, origin, payload, line)
-
-
-def foreign(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
-    """Another program's line. One that writes OpenDKIM's own sentences is an OpenDKIM under another name."""
-    if payload.find(b"DKIM") >= 0 and daemon.RENAMED.match(payload) is not None:
-        if len(state.opendkim_names) < NAME_CAP:
-            state.opendkim_names.add(origin.program)
-        origin.handle = daemon.opendkim
-        daemon.opendkim(state, origin, payload, line)
-        return
-    state.foreign()
+    return Origin(host, program, pid, name, None, FOREIGN)

@@ -45,42 +45,46 @@ _NOT_MAIL = (b"imklog", b"imkmsg")  # the kernel's own lines
 _OF_ONE_HOST = (b"imjournal", b"imuxsock", b"imfile")
 
 
-def rsyslogd(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+class Rsyslogd(Handler):
     """A line of rsyslogd. Only those about lost lines matter, and of them only those that may have been mail's."""
-    match = _RSYSLOG.match(payload) if payload[:2] == b"im" else None
-    if match is None:
-        old = _OLD_RSYSLOG.match(payload)
-        if old is None:
+
+    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+        match = _RSYSLOG.match(payload) if payload[:2] == b"im" else None
+        if match is None:
+            old = _OLD_RSYSLOG.match(payload)
+            if old is None:
+                state.foreign()
+                return
+            # Which program had that pid is not said: it may have been ours.
+            _gap(state, origin, (origin.host,), b"imuxsock", old["begin"] is not None, line)
+            return
+        name = match["input"]
+        program = _program(match["what"] or b"", match["source"] or b"")
+        if name in _NOT_MAIL or (name == b"imuxsock" and program and not _is_ours(program)):
             state.foreign()
             return
-        # Which program had that pid is not said: it may have been ours.
-        _gap(state, origin, (origin.host,), b"imuxsock", old["begin"] is not None, line)
-        return
-    name = match["input"]
-    program = _program(match["what"] or b"", match["source"] or b"")
-    if name in _NOT_MAIL or (name == b"imuxsock" and program and not _is_ours(program)):
-        state.foreign()
-        return
-    subject = name
-    if name == b"imuxsock" and program:
-        subject += b" " + program.rpartition(b"/")[2]
-    # What an input from the network drops may have been any host's.
-    hosts = (origin.host,) if name in _OF_ONE_HOST else tuple(state.hosts.values())
-    _gap(state, origin, hosts, subject, match["begin"] is not None, line)
+        subject = name
+        if name == b"imuxsock" and program:
+            subject += b" " + program.rpartition(b"/")[2]
+        # What an input from the network drops may have been any host's.
+        hosts = (origin.host,) if name in _OF_ONE_HOST else tuple(state.hosts.values())
+        _gap(state, origin, hosts, subject, match["begin"] is not None, line)
 
 
-def journald(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+class Journald(Handler):
     """A line of systemd-journald. It tells of a loss only when the loss is over."""
-    match = _JOURNALD.match(payload)
-    if match is not None:
-        unit = match["unit"].rpartition(b"/")[2]
-        if _UNIT.match(unit) is not None:
-            _gap(state, origin, (origin.host,), unit, False, line)
+
+    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+        match = _JOURNALD.match(payload)
+        if match is not None:
+            unit = match["unit"].rpartition(b"/")[2]
+            if _UNIT.match(unit) is not None:
+                _gap(state, origin, (origin.host,), unit, False, line)
+                return
+        elif _FORWARDING.match(payload) is not None:
+            _gap(state, origin, (origin.host,), b"systemd-journald", False, line)
             return
-    elif _FORWARDING.match(payload) is not None:
-        _gap(state, origin, (origin.host,), b"systemd-journald", False, line)
-        return
-    state.foreign()
+        state.foreign()
 
 
 def _gap(state: State, origin: Origin, hosts: tuple[Host, ...], subject: bytes, begins: bool, line: bytes) -> None:
@@ -113,10 +117,12 @@ def _is_ours(program: bytes) -> bool:
     return name == b"opendkim" or name in _POSTFIX_DAEMONS or b"/postfix" in directory
 
 
+RSYSLOGD = Rsyslogd()
+JOURNALD = Journald()
 HANDLERS: dict[bytes, Handler] = {
-    b"rsyslogd": rsyslogd,
-    b"rsyslogd-2177": rsyslogd,
-    b"systemd-journald": journald,
-    b"systemd-journal": journald,  # the kernel cuts a process's name at 15 bytes
-    b"journal": journald,  # CentOS 7
+    b"rsyslogd": RSYSLOGD,
+    b"rsyslogd-2177": RSYSLOGD,
+    b"systemd-journald": JOURNALD,
+    b"systemd-journal": JOURNALD,  # the kernel cuts a process's name at 15 bytes
+    b"journal": JOURNALD,  # CentOS 7
 }

@@ -98,23 +98,12 @@ class Gatherer:
 
     def watch(self, origin: Origin) -> None:
         """Gather all further lines of a writer."""
-        inner = origin.handle
-
-        def watched(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
-            nonlocal inner
-            inner(state, origin, payload, line)
-            if origin.handle is not watched:
-                # It turned out to be an OpenDKIM under another name.
-                inner, origin.handle = origin.handle, watched
-            if origin.space is not None or origin.program in state.opendkim_names:
-                self._took(state, origin, payload, line)
-
-        handle: Handler = watched
-        origin.handle = handle
+        origin.handler = _Watch(self, origin.handler)
 
     # --- which leg a line went to ---
 
-    def _took(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+    def took(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+        """A line of the engine's own daemons, which the engine has just read."""
         self._number += 1
         # The same object, as far as it can be: a repeated line is told by that.
         kept = line if len(line) <= LONGEST else line[:LONGEST]
@@ -255,6 +244,22 @@ class Gatherer:
         old = [leg for leg in self._records if leg.end != OPEN and leg.last < now - RETRY_AGE]
         for leg in old or list(islice(self._records, RECORDS // 2)):
             self._kept -= len(self._records.pop(leg).lines)
+
+
+class _Watch(Handler):
+    """The handler of one writer, and after it the gatherer."""
+
+    def __init__(self, gatherer: Gatherer, inner: Handler) -> None:
+        self._gatherer = gatherer
+        self._inner = inner
+
+    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+        self._inner.take(state, origin, payload, line)
+        if origin.handler is not self:
+            # It turned out to be an OpenDKIM under another name.
+            self._inner, origin.handler = origin.handler, self
+        if origin.space is not None or origin.program in state.opendkim_names:
+            self._gatherer.took(state, origin, payload, line)
 
 
 class _Watched(Writers):

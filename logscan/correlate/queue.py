@@ -16,6 +16,7 @@ from logscan.correlate.state import (
     PROBE,
     REMOVED,
     SMTPD,
+    Handler,
     Leg,
     Origin,
     State,
@@ -37,44 +38,46 @@ _SMTP_TALK: Final = (b"host ", b"lost connection with ", b"conversation with ", 
 _SMTP_NOISE: Final = frozenset({*TLS, b"connect", b"TLSRPT:", b"table", b"setting", b"initializing", b"discarding"})
 
 
-def qmgr(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+class Qmgr(Handler):
     """`(queue active)` proves that a leg is mail; `removed` ends it."""
-    queue_id, _, rest = payload.partition(b": ")
-    space = origin.space
-    assert space is not None
-    if rest == b"removed":
-        leg = space.legs.pop(queue_id, None)
-        if leg is not None:
-            state.open_legs -= 1
-            leg.end = REMOVED
-            leg.last = state.now
-            if leg.chain is not None:
-                leg.chain.open -= 1
-            close(state, space, leg)
-        state.owner = leg
-    elif rest[-15:] == b" (queue active)":
-        leg = space.legs.get(queue_id)
-        if leg is None:
-            leg = _lost_beginning(state, origin, queue_id)
+
+    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+        queue_id, _, rest = payload.partition(b": ")
+        space = origin.space
+        assert space is not None
+        if rest == b"removed":
+            leg = space.legs.pop(queue_id, None)
+            if leg is not None:
+                state.open_legs -= 1
+                leg.end = REMOVED
+                leg.last = state.now
+                if leg.chain is not None:
+                    leg.chain.open -= 1
+                close(state, space, leg)
+            state.owner = leg
+        elif rest[-15:] == b" (queue active)":
+            leg = space.legs.get(queue_id)
             if leg is None:
-                return
-        if leg.active is None:
-            leg.active = rest
-            leg.run = space.host.run
-            leg.held = False
-        leg.last = state.now
-        state.owner = leg
-    elif rest.startswith(b"to=<"):
-        delivered(state, origin, queue_id, rest, payload)
-    elif rest.startswith(b"from=<"):
-        leg = space.legs.get(queue_id)
-        state.owner = leg
-        if leg is not None and rest.endswith(b", returned to sender"):
-            note(leg, b"", (b"qmgr", b"none", b"bounced", False))
-    elif rest.startswith((b"skipped, ", b"status=deferred (")):
-        state.owner = NOBODY
-    else:
-        known(state, origin, payload)
+                leg = _lost_beginning(state, origin, queue_id)
+                if leg is None:
+                    return
+            if leg.active is None:
+                leg.active = rest
+                leg.run = space.host.run
+                leg.held = False
+            leg.last = state.now
+            state.owner = leg
+        elif rest.startswith(b"to=<"):
+            delivered(state, origin, queue_id, rest, payload)
+        elif rest.startswith(b"from=<"):
+            leg = space.legs.get(queue_id)
+            state.owner = leg
+            if leg is not None and rest.endswith(b", returned to sender"):
+                note(leg, b"", (b"qmgr", b"none", b"bounced", False))
+        elif rest.startswith((b"skipped, ", b"status=deferred (")):
+            state.owner = NOBODY
+        else:
+            known(state, origin, payload)
 
 
 def _lost_beginning(state: State, origin: Origin, queue_id: bytes) -> Leg | None:
@@ -90,19 +93,21 @@ def _lost_beginning(state: State, origin: Origin, queue_id: bytes) -> Leg | None
     return leg
 
 
-def delivery(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+class Delivers(Handler):
     """smtp, lmtp, local, virtual, pipe, error, discard: the word on each recipient."""
-    queue_id, _, rest = payload.partition(b": ")
-    if rest[:4] == b"to=<":
-        delivered(state, origin, queue_id, rest, payload)
-        return
-    word, _, rest = payload.partition(b" ")
-    if word == b"warning:":
-        known(state, origin, payload)
-    elif word in _SMTP_NOISE or word[-1:] != b":" or rest.startswith(_SMTP_TALK) or QUEUED_AS.search(rest):
-        state.owner = NOBODY
-    else:
-        known(state, origin, payload)
+
+    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+        queue_id, _, rest = payload.partition(b": ")
+        if rest[:4] == b"to=<":
+            delivered(state, origin, queue_id, rest, payload)
+            return
+        word, _, rest = payload.partition(b" ")
+        if word == b"warning:":
+            known(state, origin, payload)
+        elif word in _SMTP_NOISE or word[-1:] != b":" or rest.startswith(_SMTP_TALK) or QUEUED_AS.search(rest):
+            state.owner = NOBODY
+        else:
+            known(state, origin, payload)
 
 
 def delivered(state: State, origin: Origin, queue_id: bytes, rest: bytes, payload: bytes) -> None:
@@ -175,31 +180,35 @@ def _follow(origin: Origin, leg: Leg, relay: bytes, told: bytes) -> bool:
     return True
 
 
-def bounce(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+class Bounce(Handler):
     """`<parent>: sender non-delivery notification: <child>`: the child is a message of its own."""
-    if b"notification: " in payload.partition(b" ")[2]:
-        state.owner = NOBODY
-    else:
-        known(state, origin, payload)
 
-
-def postsuper(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
-    """What an administrator did to single legs; `-d ALL` and `-r ALL` log only sums."""
-    queue_id, _, rest = payload.partition(b": ")
-    space = origin.space
-    assert space is not None
-    leg = space.legs.get(queue_id)
-    if leg is None:
-        if not rest or queue_id not in (b"Deleted", b"Requeued", b"Placed on hold", b"Released from hold"):
+    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+        if b"notification: " in payload.partition(b" ")[2]:
+            state.owner = NOBODY
+        else:
             known(state, origin, payload)
-        return
-    state.owner = leg
-    state.wide = True
-    if rest == b"removed":
-        leg.held = False
-        note(leg, b"", (b"postsuper", b"none", b"deleted", False))
-        end_leg(state, leg, REMOVED)
-    elif rest == b"placed on hold":
-        leg.held = True
-    elif rest == b"released from hold":
-        leg.held = False
+
+
+class Postsuper(Handler):
+    """What an administrator did to single legs; `-d ALL` and `-r ALL` log only sums."""
+
+    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+        queue_id, _, rest = payload.partition(b": ")
+        space = origin.space
+        assert space is not None
+        leg = space.legs.get(queue_id)
+        if leg is None:
+            if not rest or queue_id not in (b"Deleted", b"Requeued", b"Placed on hold", b"Released from hold"):
+                known(state, origin, payload)
+            return
+        state.owner = leg
+        state.wide = True
+        if rest == b"removed":
+            leg.held = False
+            note(leg, b"", (b"postsuper", b"none", b"deleted", False))
+            end_leg(state, leg, REMOVED)
+        elif rest == b"placed on hold":
+            leg.held = True
+        elif rest == b"released from hold":
+            leg.held = False

@@ -16,6 +16,7 @@ from logscan.correlate.state import (
     REQUEUED,
     SMTPD,
     VANISHED,
+    Handler,
     Leg,
     Origin,
     Refusal,
@@ -37,54 +38,56 @@ _SMTPD_NOISE: Final = frozenset(
 )
 
 
-def smtpd(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+class Smtpd(Handler):
     """Sessions, and the legs that they open."""
-    word, _, rest = payload.partition(b" ")
-    if word == b"connect":
-        # The session's state is dropped here and not at `disconnect`: one look for a session without mail.
-        if origin.leg is not None or origin.used:
-            _new_session(state, origin)
-        origin.connected = True
-        state.owner = NOBODY
-    elif word == b"disconnect":
-        if origin.refused is not None:
-            _close_refused(state, origin)
-        elif origin.connected:
+
+    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+        word, _, rest = payload.partition(b" ")
+        if word == b"connect":
+            # The session's state is dropped here and not at `disconnect`: one look for a session without mail.
+            if origin.leg is not None or origin.used:
+                _new_session(state, origin)
+            origin.connected = True
             state.owner = NOBODY
-    elif word[-1:] != b":":
-        if word in _SMTPD_NOISE:
-            state.owner = NOBODY
-        elif word == b"lost" or word == b"timeout" or word == b"too":
-            _vanished(state, origin, payload)
+        elif word == b"disconnect":
+            if origin.refused is not None:
+                _close_refused(state, origin)
+            elif origin.connected:
+                state.owner = NOBODY
+        elif word[-1:] != b":":
+            if word in _SMTPD_NOISE:
+                state.owner = NOBODY
+            elif word == b"lost" or word == b"timeout" or word == b"too":
+                _vanished(state, origin, payload)
+            else:
+                known(state, origin, payload)
+        elif rest.startswith(b"client="):
+            if word == b"NOQUEUE:":
+                origin.noqueue = rest
+                origin.used = True
+            else:
+                _client(state, origin, word[:-1], rest)
+        elif word == b"NOQUEUE:":
+            if rest.startswith(b"milter-"):
+                _noqueue_milter(state, origin, rest)
+            elif rest.startswith((b"lost connection", b"timeout", b"too many")):
+                _vanished(state, origin, rest)
+            elif rest.startswith((b"reject", b"abort:", b"filter:", b"warn:", b"hold:", b"discard:", b"redirect:")):
+                state.owner = NOBODY
+            else:
+                known(state, origin, payload)
+        elif word == b"warning:":
+            if EVERYDAY_WARNING.match(rest):
+                state.owner = NOBODY
+            elif not milters.warning(state, origin, payload, line):
+                known(state, origin, payload)
+        elif word == b"fatal:" or word == b"panic:":
+            if not milters.stops(state, origin, payload, line):
+                known(state, origin, payload)
+        elif word == b"proxy-accept:":
+            _proxy_accept(origin, rest)
         else:
-            known(state, origin, payload)
-    elif rest.startswith(b"client="):
-        if word == b"NOQUEUE:":
-            origin.noqueue = rest
-            origin.used = True
-        else:
-            _client(state, origin, word[:-1], rest)
-    elif word == b"NOQUEUE:":
-        if rest.startswith(b"milter-"):
-            _noqueue_milter(state, origin, rest)
-        elif rest.startswith((b"lost connection", b"timeout", b"too many")):
-            _vanished(state, origin, rest)
-        elif rest.startswith((b"reject", b"abort:", b"filter:", b"warn:", b"hold:", b"discard:", b"redirect:")):
-            state.owner = NOBODY
-        else:
-            known(state, origin, payload)
-    elif word == b"warning:":
-        if EVERYDAY_WARNING.match(rest):
-            state.owner = NOBODY
-        elif not milters.warning(state, origin, payload, line):
-            known(state, origin, payload)
-    elif word == b"fatal:" or word == b"panic:":
-        if not milters.stops(state, origin, payload, line):
-            known(state, origin, payload)
-    elif word == b"proxy-accept:":
-        _proxy_accept(origin, rest)
-    else:
-        _smtpd_leg(state, origin, word[:-1], rest, payload)
+            _smtpd_leg(state, origin, word[:-1], rest, payload)
 
 
 def _new_session(state: State, origin: Origin) -> None:
@@ -221,31 +224,35 @@ def _proxy_accept(origin: Origin, rest: bytes) -> None:
     origin.noqueue = None
 
 
-def pickup(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+class Pickup(Handler):
     """`<queue_id>: uid=<n> from=<…>`: local mail, or a requeued leg (`orig_id=`)."""
-    queue_id, _, rest = payload.partition(b": ")
-    if not rest.startswith(b"uid="):
-        if queue_id != b"warning":
-            known(state, origin, payload)
-        return
-    space = origin.space
-    assert space is not None
-    leg = open_leg(state, space, queue_id, PICKUP, rest, origin.program)
-    if leg is None:
-        state.strange("postfix")
-        return
-    state.owner = leg
-    requeued = requeued_from(rest)
-    if requeued:
-        leg.tainted = True
-        old = find_leg(space.host, requeued)
-        if old is not None and old is not leg:
-            join(old, leg)
-            end_leg(state, old, REQUEUED)
+
+    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+        queue_id, _, rest = payload.partition(b": ")
+        if not rest.startswith(b"uid="):
+            if queue_id != b"warning":
+                known(state, origin, payload)
+            return
+        space = origin.space
+        assert space is not None
+        leg = open_leg(state, space, queue_id, PICKUP, rest, origin.program)
+        if leg is None:
+            state.strange("postfix")
+            return
+        state.owner = leg
+        requeued = requeued_from(rest)
+        if requeued:
+            leg.tainted = True
+            old = find_leg(space.host, requeued)
+            if old is not None and old is not leg:
+                join(old, leg)
+                end_leg(state, old, REQUEUED)
 
 
-def qmqpd(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+class Qmqpd(Handler):
     """QMQP clients open legs as SMTP ones do."""
-    queue_id, _, rest = payload.partition(b": ")
-    if rest.startswith(b"client=") and queue_id != b"NOQUEUE":
-        _client(state, origin, queue_id, rest)
+
+    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+        queue_id, _, rest = payload.partition(b": ")
+        if rest.startswith(b"client=") and queue_id != b"NOQUEUE":
+            _client(state, origin, queue_id, rest)

@@ -13,29 +13,32 @@ from logscan.parse.unit_lines import LINES
 _TERM = b"15"  # asked to end, and ended
 
 
-def unit(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+class Unit(Handler):
     """A line of systemd or the kernel. Only those about OpenDKIM matter."""
-    match = LINES.lookup(payload) if b"opendkim" in payload or b"(DKIM) Milter" in payload else None
-    if match is None:
-        state.foreign()
-        return
-    host, shape = origin.host, match.shape
-    status = match.fields.get("status")
-    if status in (b"0", _TERM) and shape.kind in ("exit", "crash"):
-        return
-    last = host.said
-    if host.born != state.now:
-        life.ended(state, host)
-    assert shape.fault is not None
-    if last is not None and 0 <= state.now - last.at <= life.TOGETHER:
-        ours = last.shape.name.startswith(("unit-", "kernel-"))
-        if shape.kind == "again" or (shape.kind == "exit" and not ours):
+
+    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+        match = LINES.lookup(payload) if b"opendkim" in payload or b"(DKIM) Milter" in payload else None
+        if match is None:
+            state.foreign()
             return
-        if last.shape.fault == shape.fault and (shape.name != last.shape.name or not ours):
+        host, shape = origin.host, match.shape
+        status = match.fields.get("status")
+        if status in (b"0", _TERM) and shape.kind in ("exit", "crash"):
             return
-    fault = state.fault(host, shape.fault, b"", "error", line)
-    host.said = life.Said(state.now, shape, b"", origin.pid, False, fault)
-    life.trouble(state, host, fault, line)
+        last = host.said
+        if host.born != state.now:
+            life.ended(state, host)
+        assert shape.fault is not None
+        if last is not None and 0 <= state.now - last.at <= life.TOGETHER:
+            ours = last.shape.name.startswith(("unit-", "kernel-"))
+            if shape.kind == "again" or (shape.kind == "exit" and not ours):
+                return
+            if last.shape.fault == shape.fault and (shape.name != last.shape.name or not ours):
+                return
+        fault = state.fault(host, shape.fault, b"", "error", line)
+        host.said = life.Said(state.now, shape, b"", origin.pid, False, fault)
+        life.trouble(state, host, fault, line)
 
 
-HANDLERS: dict[bytes, Handler] = {b"systemd": unit, b"kernel": unit, b"systemd-coredump": unit}
+UNIT = Unit()
+HANDLERS: dict[bytes, Handler] = {b"systemd": UNIT, b"kernel": UNIT, b"systemd-coredump": UNIT}

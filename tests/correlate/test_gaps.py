@@ -18,7 +18,7 @@ def heard(*payloads: bytes, tag: bytes = b"rsyslogd", others: tuple[bytes, ...] 
     origin = Origin(state.host(b"mx"), tag, b"", tag, None, HANDLERS[tag])
     for number, payload in enumerate(payloads):
         state.now = NOW + 60 * number
-        origin.handle(state, origin, payload, b"Nov 23 10:00:00 mx " + tag + b": " + payload)
+        origin.handler.take(state, origin, payload, b"Nov 23 10:00:00 mx " + tag + b": " + payload)
     return state
 
 
