@@ -500,7 +500,9 @@ def _spare_input(output: str | None, logs: Sequence[str] | None) -> None:
     """Refuse to write over a log that is read."""
     if output is None or output == "-":
         return
-    for log in logs or ():
+    from logscan.sources.remote import local
+
+    for log in map(local, logs or ()):
         try:
             same = Path(log).is_file() and Path(output).samefile(log)
         except (OSError, ValueError):

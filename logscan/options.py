@@ -74,9 +74,9 @@ Logs = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="LOG",
-        help="Log files (plain, gz, bz2, xz, zst), directories, globs, '-' for standard input, or"
-        " 'journal:'. Default: the first of /var/log/maillog, /var/log/mail.log, /var/log/mail, or else the"
-        " journal.",
+        help="Log files (plain, gz, bz2, xz, zst), directories, globs, URLs ('s3://logs/*/maillog.gz'; they need"
+        " the extra 'fleet'), '-' for standard input, or 'journal:'. Default: the first of /var/log/maillog,"
+        " /var/log/mail.log, /var/log/mail, or else the journal.",
         show_default=False,
     ),
 ]

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from logscan import timespan
-from logscan.errors import LogscanError
+from logscan.errors import LogscanError, SourceError
 from logscan.live import Live
 from logscan.news import MessageNews, News
 from logscan.opendkim_conf import OpenDkimConf, read_conf
@@ -25,6 +25,7 @@ from logscan.sources.follow import Followed, FollowedFile, FollowedStream
 from logscan.sources.journal import NAME as JOURNAL
 from logscan.sources.journal import FollowedJournal
 from logscan.sources.plan import STDIN, default_log
+from logscan.sources.remote import is_url, local, shown
 from logscan.sources.waking import FileWatch, Waker
 
 # What is read back to learn from: on most hosts hours, with OpenDKIM's habits, open sessions and our domains in it.
@@ -180,6 +181,9 @@ def source_for(log: str | None, waker: Waker, notice: Callable[[str], None]) -> 
         log = default_log(notes)
         for note in notes:
             notice(note)
+    if is_url(log):
+        raise SourceError(shown(log), "cannot be followed", "tail is for files of this machine; report reads URLs")
+    log = local(log)
     source: Followed
     watch = None
     descriptor = None

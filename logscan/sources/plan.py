@@ -14,11 +14,11 @@ from typing import BinaryIO
 from logscan.errors import SourceError
 from logscan.model import SourceInfo, Window
 from logscan.parse.header import first_stamp, looks_like_log
-from logscan.sources import rotated
+from logscan.sources import remote, rotated
 from logscan.sources.blocks import permission_hint, read_blocks
 from logscan.sources.journal import NAME as JOURNAL
 from logscan.sources.journal import journal_blocks
-from logscan.sources.rotated import LogFile
+from logscan.sources.rotated import Identity, LogFile
 
 DEFAULT_LOGS = ("/var/log/maillog", "/var/log/mail.log", "/var/log/mail")
 STDIN = "-"
@@ -36,7 +36,7 @@ class PlannedSource:
     it cannot be read. It can be pickled, except for standard input. Close it: a thread may work for it.
     reference: epoch seconds that bound the year of its last line. year_hint: the year of its first line where
     that bound alone would give another one, else None. first, last: instants of its outermost lines, None
-    when not known; upper: no line is later, None when not known. path: None for what is no regular file;
+    when not known; upper: no line is later, None when not known. path: None for what is no regular file here;
     packed: "" for plain. size: in bytes, as packed. family: files with the same one follow each other and
     never overlap. begins, part: where only a part of the file is read (`seek.narrowed`), the instant of its
     first line and its bytes.
@@ -134,9 +134,9 @@ class _Search:
         self._now = now
         self._zone = zone
         self._result = result
-        self._files: dict[tuple[int, int], LogFile] = {}
+        self._files: dict[Identity, LogFile] = {}
         self._failed: set[str] = set()
-        self.named: set[tuple[int, int]] = set()
+        self.named: set[Identity] = set()
         self.streams: list[str] = []
 
     def families(self) -> list[list[LogFile]]:
@@ -150,6 +150,10 @@ class _Search:
         if arg in (STDIN, JOURNAL):
             self._stream(arg)
             return
+        if remote.is_url(arg):
+            self._urls(arg, siblings)
+            return
+        arg = remote.local(arg)
         mode = _mode(arg)
         if mode is None:
             self._pattern(arg, siblings)
@@ -176,6 +180,32 @@ class _Search:
             self._problem(SourceError(arg, "no file matches"))
         for path in paths:
             self._file(path, siblings=siblings)
+
+    def _urls(self, arg: str, siblings: bool) -> None:
+        """A URL, or a pattern of them."""
+        try:
+            urls = remote.expand(arg)
+        except SourceError as problem:
+            self._problem(problem)
+            return
+        for url in urls:
+            self._url(url, siblings=siblings)
+
+    def _url(self, url: str, *, siblings: bool = False, named: bool = True) -> None:
+        try:
+            file = remote.look(url, self._now, self._zone)
+        except SourceError as problem:
+            self._problem(problem)
+            return
+        self._keep(file, named)
+        if siblings and file.rotation is None:
+            for sibling in remote.siblings(url):
+                self._url(sibling, named=False)
+
+    def _keep(self, file: LogFile, named: bool) -> None:
+        self._files.setdefault(file.identity, file)
+        if named:
+            self.named.add(file.identity)
 
     def _directory(self, arg: str) -> None:
         """All mail logs in it, by name; where no name is one, whatever looks like a log."""
@@ -208,9 +238,7 @@ class _Search:
             return True
         if only_logs and not any(map(looks_like_log, file.opening.split(b"\n")[:_LOG_LINES_TRIED])):
             return False
-        self._files.setdefault(file.identity, file)
-        if named:
-            self.named.add(file.identity)
+        self._keep(file, named)
         if siblings and file.rotation is None:
             # A link to the log often stands alone, the rotated files being where the log is.
             for sibling in rotated.siblings(path) or rotated.siblings(path.resolve()):
@@ -247,9 +275,14 @@ def _from_file(file: LogFile, zone: tzinfo) -> PlannedSource:
     if file.first is not None and file.first_line is not None:
         alone = first_stamp(file.first_line, file.reference, zone)
         hint = None if alone == file.first else datetime.fromtimestamp(file.first, zone).year
+    opened = (
+        partial(remote.read, str(file.identity))
+        if file.path is None
+        else partial(read_blocks, file.path, threaded=bool(file.packed))
+    )
     return PlannedSource(
-        file.name, partial(read_blocks, file.path, threaded=bool(file.packed)), file.reference, file.first,
-        file.last, file.upper, hint, file.path, file.packed, file.size, file.family,
+        file.name, opened, file.reference, file.first, file.last, file.upper, hint, file.path, file.packed,
+        file.size, file.family,
     )  # fmt: skip
 
 

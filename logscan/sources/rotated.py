@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from logscan.model import SourceInfo, Window
 from logscan.parse.header import first_stamp
@@ -33,6 +33,10 @@ _PLAUSIBLE = 946_684_800
 _RACE = 60
 _TRIES = 500
 _OPENING = 8192
+# So much is looked at of a plain file's end.
+TAIL = 2 * LONGEST_LINE
+
+Identity = tuple[int, int] | str
 
 
 class Rotation(NamedTuple):
@@ -47,21 +51,32 @@ class Rotation(NamedTuple):
     clock: int
 
 
+class Ends(NamedTuple):
+    """What was seen of a file. packed: see blocks.packing. opening: its first lines, unpacked. tail: its last
+    ones, b"" where it is packed or they cannot be had without all the others."""
+
+    packed: str
+    opening: bytes
+    tail: bytes
+
+
 @dataclass(slots=True)
 class LogFile:
     """A file that was looked at.
 
-    identity: (device, inode). packed: as in blocks.packing. opening: its first bytes, unpacked. first_line,
-    last_line: the outermost lines that have a stamp; last_line is None for packed files. rotation: None for a
-    live log. After `place`: first, last (epoch seconds, as far as the lines tell), upper (no line is later)
-    and reference (bounds the year of its last line).
+    path: None for one that is read by a URL. name: as it is shown. place: its directory, and its name there.
+    size: in bytes, as packed; 0 where a server does not tell. identity: (device, inode), or the URL. packed: as in
+    blocks.packing. opening: its first bytes, unpacked. first_line, last_line: the outermost lines that have a
+    stamp; last_line is None for packed files. rotation: None for a live log. After `place`: first, last (epoch
+    seconds, as far as the lines tell), upper (no line is later) and reference (bounds the year of its last line).
     """
 
-    path: Path
+    path: Path | None
     name: str
+    place: tuple[str, str]
     size: int
     mtime: int
-    identity: tuple[int, int]
+    identity: Identity
     packed: str
     opening: bytes
     first_line: bytes | None
@@ -75,7 +90,11 @@ class LogFile:
     @property
     def family(self) -> tuple[str, str]:
         """The live log that the file belongs to: directory and name."""
-        return str(self.path.parent.resolve()), self.rotation.base if self.rotation else self.path.name
+        return self.place[0], self.rotation.base if self.rotation else self.place[1]
+
+    def beside(self, other: str) -> str:
+        """What a file of another name in the same directory would be shown as."""
+        return str(self.path.with_name(other)) if self.path else f"{self.place[0]}/{other}"
 
 
 def rotation(name: str) -> Rotation | None:
@@ -115,14 +134,40 @@ def look(path: Path, name: str, now: int, zone: tzinfo) -> LogFile:
     with open_source(path, name) as file:
         status = os.fstat(file.fileno())
         packed = packing(file.read(6))
-        last_line = None if packed else _last_stamped(_tail(file.fileno(), status.st_size), now, zone)
-    blocks = read_blocks(path, SourceInfo(name), size=LONGEST_LINE)
-    opening = next(blocks, b"")
+        start = max(0, status.st_size - TAIL)
+        tail = b"" if packed else os.pread(file.fileno(), TAIL, start)
+    ends = Ends(packed, opening(path, name), tail.partition(b"\n")[2] if start else tail)
+    return looked_at(
+        path, name, (str(path.parent.resolve()), path.name), status.st_size, int(status.st_mtime),
+        (status.st_dev, status.st_ino), ends, now, zone,
+    )  # fmt: skip
+
+
+def opening(source: Path | BinaryIO, name: str) -> bytes:
+    """The first block of lines, unpacked; b"" for an empty file. Raises SourceError as `read_blocks` does."""
+    blocks = read_blocks(source, SourceInfo(name), size=LONGEST_LINE)
+    first = next(blocks, b"")
     blocks.close()
-    first_line = _first_stamped(opening.split(b"\n", _TRIES)[:_TRIES], now, zone)
+    return first
+
+
+def looked_at(
+    path: Path | None,
+    name: str,
+    place: tuple[str, str],
+    size: int,
+    mtime: int,
+    identity: Identity,
+    ends: Ends,
+    now: int,
+    zone: tzinfo,
+) -> LogFile:
+    """A LogFile of what was seen of a file; the arguments are its fields."""
+    first_line = _first_stamped(ends.opening.split(b"\n", _TRIES)[:_TRIES], now, zone)
+    last_line = _first_stamped(reversed(ends.tail.split(b"\n")[-_TRIES:]), now, zone)
     return LogFile(
-        path, name, status.st_size, int(status.st_mtime), (status.st_dev, status.st_ino), packed,
-        opening[:_OPENING], first_line, last_line, rotation(path.name),
+        path, name, place, size, mtime, identity, ends.packed, ends.opening[:_OPENING], first_line, last_line,
+        rotation(place[1]),
     )  # fmt: skip
 
 
@@ -208,23 +253,13 @@ def missing(files: Sequence[LogFile]) -> list[str]:
     for older, younger in pairwise(file for file in files if file.rotation):
         assert older.rotation and younger.rotation
         if older.rotation.number is not None and younger.rotation.number is not None:
-            base = younger.path.with_name(younger.rotation.base)
+            base = younger.beside(younger.rotation.base)
             found += [f"{base}.{n}" for n in range(older.rotation.number - 1, younger.rotation.number, -1)]
     return found[:20]
 
 
-def _tail(descriptor: int, size: int) -> list[bytes]:
-    start = max(0, size - 2 * LONGEST_LINE)
-    lines = os.pread(descriptor, 2 * LONGEST_LINE, start).split(b"\n")
-    return lines[1:] if start else lines
-
-
 def _first_stamped(lines: Iterable[bytes], now: int, zone: tzinfo) -> bytes | None:
     return next((line for line in lines if first_stamp(line, now, zone) is not None), None)
-
-
-def _last_stamped(lines: list[bytes], now: int, zone: tzinfo) -> bytes | None:
-    return _first_stamped(reversed(lines[-_TRIES:]), now, zone)
 
 
 def _day_key(file: LogFile) -> tuple[date, int]:
