@@ -15,8 +15,6 @@ from datetime import UTC, datetime, tzinfo
 from importlib import import_module
 from typing import Any, BinaryIO, cast
 
-from dateutil import parser as dates
-
 from logscan.errors import SourceError
 from logscan.model import SourceInfo
 from logscan.sources import rotated
@@ -246,6 +244,8 @@ def _parted(url: str) -> tuple[str, str]:
 
 def _changed(info: dict[str, Any]) -> int:
     """When the file was last changed, in epoch seconds; 0 when that is not known."""
+    from dateutil import parser as dates  # only here, as it takes as long as a small report
+
     for key in _CHANGED:
         value = info.get(key)
         try:
