@@ -20,6 +20,7 @@ from logscan.correlate.state import (
     Origin,
     Refusal,
     State,
+    payload_of,
     word,
 )
 from logscan.correlate.transit import end_leg, open_leg, retried, wait_for_retry
@@ -32,9 +33,8 @@ from logscan.parse.postfix import (
 class Cleanup(Handler):
     """Message-ids, and the milter's answers at the end of the message."""
 
-    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
-        queue_id, _, rest = payload.partition(b": ")
-        if rest[:11] == b"message-id=":
+    def take(self, state: State, origin: Origin, queue_id: bytes, rest: bytes | None, line: bytes, /) -> None:
+        if rest is not None and rest.startswith(b"message-id="):
             space = origin.space
             assert space is not None
             leg = space.legs.get(queue_id)
@@ -50,6 +50,7 @@ class Cleanup(Handler):
             origin.leg = leg
             state.owner = leg
             return
+        payload = payload_of(queue_id, rest)
         if queue_id == b"warning":
             if milters.warning(state, origin, payload, line):
                 return
@@ -66,7 +67,7 @@ class Cleanup(Handler):
                 state.owner = leg
                 milter_said(state, origin, leg, rest)
         elif rest.startswith(b"to=<"):
-            delivered(state, origin, queue_id, rest, payload)
+            delivered(state, origin, queue_id, rest)
             space = origin.space
             leg = space.legs.get(queue_id) if space is not None else None
             if leg is not None and leg.kind == PICKUP and leg.active is None:

@@ -10,7 +10,20 @@ import re
 from typing import Final
 
 from logscan.correlate import life, milters, resolver
-from logscan.correlate.state import LOST, NOBODY, OK, WORD_CAP, Handler, Host, Leg, Origin, State, Word, word
+from logscan.correlate.state import (
+    LOST,
+    NOBODY,
+    OK,
+    WORD_CAP,
+    Handler,
+    Host,
+    Leg,
+    Origin,
+    State,
+    Word,
+    payload_of,
+    word,
+)
 from logscan.correlate.transit import QUEUE_ID, find_leg, open_leg
 from logscan.model import Fault
 from logscan.parse.opendkim_lines import LINES
@@ -41,21 +54,21 @@ SIGNATURES_KEPT: Final = 1_000
 class OpenDKIM(Handler):
     """Any line of OpenDKIM."""
 
-    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+    def take(self, state: State, origin: Origin, queue_id: bytes, rest: bytes | None, line: bytes, /) -> None:
         host = origin.host
         run = host.run
         if host.gap_from is not None and state.now > host.gap_from:
             # A limit lets no line through until it is over, and only the next one says so ("lost"), if any does.
             host.gap_to, host.gap_from = state.now, None
             state.wide = True
-        queue_id, _, said = payload.partition(b": ")
+        said = rest or b""
         pair = _signatures.get(said)
         if pair is not None:
             _added(state, origin, queue_id, pair)
             return
         known = _SAID.get(said)
         if known is None:
-            if said[:14] == b"DKIM-Signature":
+            if said.startswith(b"DKIM-Signature"):
                 added = ADDED.fullmatch(said)
                 if added is not None:
                     if len(_signatures) >= SIGNATURES_KEPT:
@@ -63,16 +76,17 @@ class OpenDKIM(Handler):
                     _signatures[said] = (added[2], added[1])
                     _added(state, origin, queue_id, (added[2], added[1]))
                     return
-            if said[:2] == b"s=" and (said[-5:] == b" SSL " or said[-4:] == b" SSL"):
+            if said.startswith(b"s=") and (said.endswith(b" SSL ") or said[-4:] == b" SSL"):
                 # The empty tail is no error, and comes with good signatures too.
                 state.owner = NOBODY
                 state.wide = state.wide or not run.ssl_lines or (state.begin is not None and not host.works)
                 run.seen = run.ssl_lines = True
                 return
-            if said[-14:] == b"] not internal":
+            if said.endswith(b"] not internal"):
                 known = _EXTERNAL
             else:
-                if said[:27] == b"no signing table match for ":
+                payload = payload_of(queue_id, rest)
+                if said.startswith(b"no signing table match for "):
                     _word(state, origin, queue_id, _no_match(payload))
                 else:
                     _slow(state, origin, payload, line)

@@ -11,7 +11,7 @@ from typing import Final
 
 from logscan.correlate import daemon, gaps, postfix, units
 from logscan.correlate.common import known
-from logscan.correlate.state import NAME_CAP, Handler, Host, Origin, State
+from logscan.correlate.state import NAME_CAP, Handler, Host, Origin, State, payload_of
 from logscan.correlate.transit import advance
 from logscan.parse.header import Header, as_text, guess_daemon, parse, repeated_bsd, unrepeat
 from logscan.parse.stamps import Clock
@@ -21,6 +21,7 @@ from logscan.parse.stamps import Clock
 GENERATION: Final = 5_000
 REPEATS: Final = 10_000
 CLOSING: Final = 0x5D  # "]"
+REPEAT: Final = b"message repeated "
 
 
 class Feed:
@@ -54,7 +55,8 @@ class Feed:
         if not lines[-1]:
             lines.pop()
         for line in lines:
-            head, _, payload = line.partition(b": ")
+            parts = line.split(b": ", 2)
+            head = parts[0]
             if head[:15] == stamp:
                 tag = head[16:]
             elif head[:1] > b"@":
@@ -89,10 +91,11 @@ class Feed:
                 self.slow(line, lines)
                 continue
             # One byte rules it out for nearly all: rsyslog closes its repeat with a bracket.
-            if line[-1] == CLOSING and payload[:17] == b"message repeated ":
-                self.repeated(origin, payload, line)
+            start = parts[1] if len(parts) > 1 else b""
+            if line[-1] == CLOSING and start.startswith(REPEAT):
+                self.repeated(origin, line.partition(b": ")[2], line)
             else:
-                origin.handler.take(state, origin, payload, line)
+                origin.handler.take(state, origin, start, parts[2] if len(parts) > 2 else None, line)
         self.stamp = stamp
         self.zone = zone
         return len(lines)
@@ -131,19 +134,19 @@ class Feed:
         origin = self.writers.get(tag)
         if origin is None:
             origin = self.writers.add(self.state, tag, header)
-        if header.payload.startswith(b"message repeated "):
+        if header.payload.startswith(REPEAT):
             self.repeated(origin, header.payload, line)
         else:
-            origin.handler.take(self.state, origin, header.payload, line)
+            self._hand_on(origin, header.payload, line)
 
     def repeated(self, origin: Origin, payload: bytes, line: bytes) -> None:
         """rsyslog's `message repeated <n> times: [ <text>]`: n more of the line before."""
         inside = unrepeat(payload)
         if inside is None:
-            origin.handler.take(self.state, origin, payload, line)
+            self._hand_on(origin, payload, line)
             return
         for _ in range(min(inside[0], REPEATS)):
-            origin.handler.take(self.state, origin, inside[1], line)
+            self._hand_on(origin, inside[1], line)
 
     def _untagged(self, header: Header, line: bytes, lines: list[bytes]) -> None:
         """BSD's `last message repeated <n> times` has no tag: it means the line before it."""
@@ -155,7 +158,11 @@ class Feed:
             self.state.foreign_lines += 1
             return
         for _ in range(min(count, REPEATS)):
-            origin.handler.take(self.state, origin, before.payload, line)
+            self._hand_on(origin, before.payload, line)
+
+    def _hand_on(self, origin: Origin, payload: bytes, line: bytes) -> None:
+        start, colon, rest = payload.partition(b": ")
+        origin.handler.take(self.state, origin, start, rest if colon else None, line)
 
 
 def _tag(header: Header) -> bytes:
@@ -191,7 +198,8 @@ class Writers:
 class Guessed(Handler):
     """A Postfix line whose daemon the transport dropped."""
 
-    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+    def take(self, state: State, origin: Origin, start: bytes, rest: bytes | None, line: bytes, /) -> None:
+        payload = payload_of(start, rest)
         name = guess_daemon(payload)
         handler = postfix.HANDLERS.get(name) if name is not None else None
         if handler is None:
@@ -199,23 +207,27 @@ class Guessed(Handler):
             if origin.program == b"postfix":
                 known(state, origin, payload)
             else:
-                FOREIGN.take(state, origin, payload, line)
+                FOREIGN.take(state, origin, start, rest, line)
             return
         origin.daemon = name or b""
         if origin.space is None:
             origin.space = state.space(origin.host, origin.program)
-        handler.take(state, origin, payload, line)
+        handler.take(state, origin, start, rest, line)
 
 
 class Foreign(Handler):
     """Another program's line. One that writes OpenDKIM's own sentences is an OpenDKIM under another name."""
 
-    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
-        if payload.find(b"DKIM") >= 0 and daemon.RENAMED.match(payload) is not None:
+    def take(self, state: State, origin: Origin, start: bytes, rest: bytes | None, line: bytes, /) -> None:
+        # What neither begins so nor goes on so is no sentence of OpenDKIM's: one look at nearly all.
+        if (
+            (start.startswith(b"OpenDKIM ") or (rest is not None and rest.startswith(b"DKIM-Signature ")))
+            and daemon.RENAMED.match(payload_of(start, rest)) is not None
+        ):
             if len(state.opendkim_names) < NAME_CAP:
                 state.opendkim_names.add(origin.program)
             origin.handler = daemon.OPENDKIM
-            origin.handler.take(state, origin, payload, line)
+            origin.handler.take(state, origin, start, rest, line)
             return
         state.foreign()
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 
-from logscan.correlate.state import Handler, Host, Origin, State
+from logscan.correlate.state import Handler, Host, Origin, State, payload_of
 
 # rsyslog may end a message of its own with the address that explains it.
 _TAIL = rb"(?: \[v[^\]]*\])?\Z"
@@ -48,7 +48,8 @@ _OF_ONE_HOST = (b"imjournal", b"imuxsock", b"imfile")
 class Rsyslogd(Handler):
     """A line of rsyslogd. Only those about lost lines matter, and of them only those that may have been mail's."""
 
-    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+    def take(self, state: State, origin: Origin, start: bytes, rest: bytes | None, line: bytes, /) -> None:
+        payload = payload_of(start, rest)
         match = _RSYSLOG.match(payload) if payload[:2] == b"im" else None
         if match is None:
             old = _OLD_RSYSLOG.match(payload)
@@ -74,7 +75,8 @@ class Rsyslogd(Handler):
 class Journald(Handler):
     """A line of systemd-journald. It tells of a loss only when the loss is over."""
 
-    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+    def take(self, state: State, origin: Origin, start: bytes, rest: bytes | None, line: bytes, /) -> None:
+        payload = payload_of(start, rest)
         match = _JOURNALD.match(payload)
         if match is not None:
             unit = match["unit"].rpartition(b"/")[2]

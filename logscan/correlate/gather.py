@@ -14,7 +14,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from logscan.correlate.feed import Writers
-from logscan.correlate.state import OPEN, RETRY_AGE, Handler, Host, Leg, Origin, State
+from logscan.correlate.state import OPEN, RETRY_AGE, Handler, Host, Leg, Origin, State, payload_of
 from logscan.correlate.transit import find_leg
 from logscan.model import Fault
 from logscan.parse.header import Header
@@ -190,7 +190,7 @@ class Gatherer:
         waiting = self._keys.get(host)
         if leg is None:
             trouble = host.key_trouble
-            if trouble and trouble[-1][0] is said.payload:
+            if trouble and trouble[-1][0] == said.payload:
                 waiting = self._keys.setdefault(host, [])
                 waiting.append((said, trouble[-1][1]))
                 del waiting[:-BEFORE]
@@ -253,13 +253,13 @@ class _Watch(Handler):
         self._gatherer = gatherer
         self._inner = inner
 
-    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
-        self._inner.take(state, origin, payload, line)
+    def take(self, state: State, origin: Origin, start: bytes, rest: bytes | None, line: bytes, /) -> None:
+        self._inner.take(state, origin, start, rest, line)
         if origin.handler is not self:
             # It turned out to be an OpenDKIM under another name.
             self._inner, origin.handler = origin.handler, self
         if origin.space is not None or origin.program in state.opendkim_names:
-            self._gatherer.took(state, origin, payload, line)
+            self._gatherer.took(state, origin, payload_of(start, rest), line)
 
 
 class _Watched(Writers):

@@ -13,28 +13,29 @@ from logscan.correlate.state import (
     Handler,
     Origin,
     State,
+    payload_of,
 )
 
 
 class Quiet(Handler):
     """A daemon whose lines never speak of one mail's way through the milter (anvil, tlsmgr, postscreen …)."""
 
-    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+    def take(self, state: State, origin: Origin, start: bytes, rest: bytes | None, line: bytes, /) -> None:
         state.owner = NOBODY
 
 
 class Master(Handler):
     """Postfix starts, stops and reloads: the sessions of the instance are over, queued legs live on."""
 
-    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
-        known(state, origin, payload)
+    def take(self, state: State, origin: Origin, start: bytes, rest: bytes | None, line: bytes, /) -> None:
+        known(state, origin, payload_of(start, rest))
 
 
 class Other(Handler):
     """A Postfix program that no one here speaks for."""
 
-    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
-        known(state, origin, payload)
+    def take(self, state: State, origin: Origin, start: bytes, rest: bytes | None, line: bytes, /) -> None:
+        known(state, origin, payload_of(start, rest))
 
 
 OTHER: Final = Other()

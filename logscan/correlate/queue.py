@@ -20,6 +20,7 @@ from logscan.correlate.state import (
     Leg,
     Origin,
     State,
+    payload_of,
 )
 from logscan.correlate.transit import close, end_leg, find_leg, join, open_leg
 from logscan.parse.postfix import (
@@ -41,11 +42,12 @@ _SMTP_NOISE: Final = frozenset({*TLS, b"connect", b"TLSRPT:", b"table", b"settin
 class Qmgr(Handler):
     """`(queue active)` proves that a leg is mail; `removed` ends it."""
 
-    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
-        queue_id, _, rest = payload.partition(b": ")
+    def take(self, state: State, origin: Origin, queue_id: bytes, rest: bytes | None, line: bytes, /) -> None:
         space = origin.space
         assert space is not None
-        if rest == b"removed":
+        if rest is None:
+            known(state, origin, queue_id)
+        elif rest == b"removed":
             leg = space.legs.pop(queue_id, None)
             if leg is not None:
                 state.open_legs -= 1
@@ -55,7 +57,7 @@ class Qmgr(Handler):
                     leg.chain.open -= 1
                 close(state, space, leg)
             state.owner = leg
-        elif rest[-15:] == b" (queue active)":
+        elif rest.endswith(b" (queue active)"):
             leg = space.legs.get(queue_id)
             if leg is None:
                 leg = _lost_beginning(state, origin, queue_id)
@@ -68,7 +70,7 @@ class Qmgr(Handler):
             leg.last = state.now
             state.owner = leg
         elif rest.startswith(b"to=<"):
-            delivered(state, origin, queue_id, rest, payload)
+            delivered(state, origin, queue_id, rest)
         elif rest.startswith(b"from=<"):
             leg = space.legs.get(queue_id)
             state.owner = leg
@@ -77,7 +79,7 @@ class Qmgr(Handler):
         elif rest.startswith((b"skipped, ", b"status=deferred (")):
             state.owner = NOBODY
         else:
-            known(state, origin, payload)
+            known(state, origin, payload_of(queue_id, rest))
 
 
 def _lost_beginning(state: State, origin: Origin, queue_id: bytes) -> Leg | None:
@@ -96,21 +98,21 @@ def _lost_beginning(state: State, origin: Origin, queue_id: bytes) -> Leg | None
 class Delivers(Handler):
     """smtp, lmtp, local, virtual, pipe, error, discard: the word on each recipient."""
 
-    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
-        queue_id, _, rest = payload.partition(b": ")
-        if rest[:4] == b"to=<":
-            delivered(state, origin, queue_id, rest, payload)
+    def take(self, state: State, origin: Origin, start: bytes, rest: bytes | None, line: bytes, /) -> None:
+        if rest is not None and rest.startswith(b"to=<"):
+            delivered(state, origin, start, rest)
             return
-        word, _, rest = payload.partition(b" ")
+        payload = payload_of(start, rest)
+        word, _, text = payload.partition(b" ")
         if word == b"warning:":
             known(state, origin, payload)
-        elif word in _SMTP_NOISE or word[-1:] != b":" or rest.startswith(_SMTP_TALK) or QUEUED_AS.search(rest):
+        elif word in _SMTP_NOISE or word[-1:] != b":" or text.startswith(_SMTP_TALK) or QUEUED_AS.search(text):
             state.owner = NOBODY
         else:
             known(state, origin, payload)
 
 
-def delivered(state: State, origin: Origin, queue_id: bytes, rest: bytes, payload: bytes) -> None:
+def delivered(state: State, origin: Origin, queue_id: bytes, rest: bytes) -> None:
     """`to=<…>, relay=…, …, status=<word> (<text>)`: the recipient and the text are strangers' words."""
     space = origin.space
     assert space is not None
@@ -183,7 +185,8 @@ def _follow(origin: Origin, leg: Leg, relay: bytes, told: bytes) -> bool:
 class Bounce(Handler):
     """`<parent>: sender non-delivery notification: <child>`: the child is a message of its own."""
 
-    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+    def take(self, state: State, origin: Origin, start: bytes, rest: bytes | None, line: bytes, /) -> None:
+        payload = payload_of(start, rest)
         if b"notification: " in payload.partition(b" ")[2]:
             state.owner = NOBODY
         else:
@@ -193,14 +196,13 @@ class Bounce(Handler):
 class Postsuper(Handler):
     """What an administrator did to single legs; `-d ALL` and `-r ALL` log only sums."""
 
-    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
-        queue_id, _, rest = payload.partition(b": ")
+    def take(self, state: State, origin: Origin, queue_id: bytes, rest: bytes | None, line: bytes, /) -> None:
         space = origin.space
         assert space is not None
         leg = space.legs.get(queue_id)
         if leg is None:
             if not rest or queue_id not in (b"Deleted", b"Requeued", b"Placed on hold", b"Released from hold"):
-                known(state, origin, payload)
+                known(state, origin, payload_of(queue_id, rest))
             return
         state.owner = leg
         state.wide = True

@@ -22,6 +22,7 @@ from logscan.correlate.state import (
     Refusal,
     Session,
     State,
+    payload_of,
 )
 from logscan.correlate.transit import end_leg, find_leg, join, open_leg
 from logscan.parse.postfix import (
@@ -41,8 +42,8 @@ _SMTPD_NOISE: Final = frozenset(
 class Smtpd(Handler):
     """Sessions, and the legs that they open."""
 
-    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
-        word, _, rest = payload.partition(b" ")
+    def take(self, state: State, origin: Origin, start: bytes, rest: bytes | None, line: bytes, /) -> None:
+        word, blank, _ = start.partition(b" ")
         if word == b"connect":
             # The session's state is dropped here and not at `disconnect`: one look for a session without mail.
             if origin.leg is not None or origin.used:
@@ -54,20 +55,20 @@ class Smtpd(Handler):
                 _close_refused(state, origin)
             elif origin.connected:
                 state.owner = NOBODY
-        elif word[-1:] != b":":
+        elif blank or rest is None:
             if word in _SMTPD_NOISE:
                 state.owner = NOBODY
             elif word == b"lost" or word == b"timeout" or word == b"too":
-                _vanished(state, origin, payload)
+                _vanished(state, origin, payload_of(start, rest))
             else:
-                known(state, origin, payload)
+                known(state, origin, payload_of(start, rest))
         elif rest.startswith(b"client="):
-            if word == b"NOQUEUE:":
+            if start == b"NOQUEUE":
                 origin.noqueue = rest
                 origin.used = True
             else:
-                _client(state, origin, word[:-1], rest)
-        elif word == b"NOQUEUE:":
+                _client(state, origin, start, rest)
+        elif start == b"NOQUEUE":
             if rest.startswith(b"milter-"):
                 _noqueue_milter(state, origin, rest)
             elif rest.startswith((b"lost connection", b"timeout", b"too many")):
@@ -75,19 +76,21 @@ class Smtpd(Handler):
             elif rest.startswith((b"reject", b"abort:", b"filter:", b"warn:", b"hold:", b"discard:", b"redirect:")):
                 state.owner = NOBODY
             else:
-                known(state, origin, payload)
-        elif word == b"warning:":
+                known(state, origin, payload_of(start, rest))
+        elif start == b"warning":
+            payload = payload_of(start, rest)
             if EVERYDAY_WARNING.match(rest):
                 state.owner = NOBODY
             elif not milters.warning(state, origin, payload, line):
                 known(state, origin, payload)
-        elif word == b"fatal:" or word == b"panic:":
+        elif start == b"fatal" or start == b"panic":
+            payload = payload_of(start, rest)
             if not milters.stops(state, origin, payload, line):
                 known(state, origin, payload)
-        elif word == b"proxy-accept:":
+        elif start == b"proxy-accept":
             _proxy_accept(origin, rest)
         else:
-            _smtpd_leg(state, origin, word[:-1], rest, payload)
+            _smtpd_leg(state, origin, start, rest)
 
 
 def _new_session(state: State, origin: Origin) -> None:
@@ -137,7 +140,7 @@ def _in_part(origin: Origin, leg: Leg) -> None:
         leg.session = origin.session
 
 
-def _smtpd_leg(state: State, origin: Origin, queue_id: bytes, rest: bytes, payload: bytes) -> None:
+def _smtpd_leg(state: State, origin: Origin, queue_id: bytes, rest: bytes) -> None:
     """smtpd's other lines that begin with a queue ID."""
     space = origin.space
     assert space is not None
@@ -149,7 +152,7 @@ def _smtpd_leg(state: State, origin: Origin, queue_id: bytes, rest: bytes, paylo
     elif rest.startswith((b"lost connection", b"timeout", b"too many")):
         _vanished(state, origin, rest)
     elif not rest.startswith((b"reject", b"hold:", b"warn:", b"filter:", b"redirect:", b"discard:", b"bcc:")):
-        known(state, origin, payload)
+        known(state, origin, payload_of(queue_id, rest))
     elif leg is not None and rest.startswith(b"hold:"):
         leg.held = True
     elif leg is not None and rest.startswith(b"discard:") and leg.deliveries is None:
@@ -227,11 +230,10 @@ def _proxy_accept(origin: Origin, rest: bytes) -> None:
 class Pickup(Handler):
     """`<queue_id>: uid=<n> from=<…>`: local mail, or a requeued leg (`orig_id=`)."""
 
-    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
-        queue_id, _, rest = payload.partition(b": ")
-        if not rest.startswith(b"uid="):
+    def take(self, state: State, origin: Origin, queue_id: bytes, rest: bytes | None, line: bytes, /) -> None:
+        if rest is None or not rest.startswith(b"uid="):
             if queue_id != b"warning":
-                known(state, origin, payload)
+                known(state, origin, payload_of(queue_id, rest))
             return
         space = origin.space
         assert space is not None
@@ -252,7 +254,6 @@ class Pickup(Handler):
 class Qmqpd(Handler):
     """QMQP clients open legs as SMTP ones do."""
 
-    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
-        queue_id, _, rest = payload.partition(b": ")
-        if rest.startswith(b"client=") and queue_id != b"NOQUEUE":
+    def take(self, state: State, origin: Origin, queue_id: bytes, rest: bytes | None, line: bytes, /) -> None:
+        if rest is not None and rest.startswith(b"client=") and queue_id != b"NOQUEUE":
             _client(state, origin, queue_id, rest)

@@ -289,9 +289,18 @@ class Handler:
     A class and no function, since a compiled method is called at the cost of a C function.
     """
 
-    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
-        """payload: what follows the tag. line: as logged, for faults to show."""
+    def take(self, state: State, origin: Origin, start: bytes, rest: bytes | None, line: bytes, /) -> None:
+        """Take a line whose payload, which is what follows the tag, begins with `start`.
+
+        start: up to the first ``: ``, which is the queue ID in most lines that have one. rest: what follows that;
+        None when there is no such place. line: as logged, for faults to show.
+        """
         raise NotImplementedError
+
+
+def payload_of(start: bytes, rest: bytes | None) -> bytes:
+    """The whole payload of a line that was handed on in two pieces."""
+    return start if rest is None else start + b": " + rest
 
 
 Sink = Callable[[list[Leg]], None]

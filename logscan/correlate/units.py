@@ -7,7 +7,7 @@ of its own. A try of systemd's is one event, though three lines tell of it.
 from __future__ import annotations
 
 from logscan.correlate import life
-from logscan.correlate.state import Handler, Origin, State
+from logscan.correlate.state import Handler, Origin, State, payload_of
 from logscan.parse.unit_lines import LINES
 
 _TERM = b"15"  # asked to end, and ended
@@ -16,7 +16,8 @@ _TERM = b"15"  # asked to end, and ended
 class Unit(Handler):
     """A line of systemd or the kernel. Only those about OpenDKIM matter."""
 
-    def take(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
+    def take(self, state: State, origin: Origin, start: bytes, rest: bytes | None, line: bytes, /) -> None:
+        payload = payload_of(start, rest)
         match = LINES.lookup(payload) if b"opendkim" in payload or b"(DKIM) Milter" in payload else None
         if match is None:
             state.foreign()

@@ -18,7 +18,9 @@ def heard(*payloads: bytes, tag: bytes = b"rsyslogd", others: tuple[bytes, ...] 
     origin = Origin(state.host(b"mx"), tag, b"", tag, None, HANDLERS[tag])
     for number, payload in enumerate(payloads):
         state.now = NOW + 60 * number
-        origin.handler.take(state, origin, payload, b"Nov 23 10:00:00 mx " + tag + b": " + payload)
+        start, colon, rest = payload.partition(b": ")
+        line = b"Nov 23 10:00:00 mx " + tag + b": " + payload
+        origin.handler.take(state, origin, start, rest if colon else None, line)
     return state
 
 
