@@ -87,6 +87,12 @@ class _Command(typer.core.TyperCommand):
             if param.param_type_name == "argument":
                 param.display_type_rich = lambda ctx: None  # type: ignore[attr-defined]
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Those of the usage line; not every typer says by itself that an argument may come more than once."""
+        repeated = {f"[{param.metavar}]" for param in self.params if param.nargs == -1}
+        pieces = super().collect_usage_pieces(ctx)
+        return [f"{piece}..." if piece in repeated else piece for piece in pieces]
+
 
 app = typer.Typer(
     name="logscan",
@@ -557,7 +563,8 @@ def _worded(error: Any) -> str:
     """A parser's error as one line: subject, what happened, where help is."""
     text = " ".join(error.format_message().split()).rstrip(".")
     text = text.removeprefix("Invalid value for ").replace("Value error, ", "")
-    text = text.replace(": Input should be ", ": has to be ").replace(". Did you mean ", "; did you mean ")
+    text = text.replace(": Input should be ", ": has to be ").replace("a valid int range", "a whole number")
+    text = text.replace(". Did you mean ", "; did you mean ")
     text = re.sub(r"'(--?[\w-]+)'", r"\1", text)
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "logscan"
