@@ -20,12 +20,25 @@ KEEP: Final = 2_000
 Problem = tuple[int, int, Case, list[Leg]]
 
 
+class Count:
+    """How many messages came to one case."""
+
+    __slots__ = ("case", "messages")
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.messages = 0
+
+
 class Tally:
     """Counters of one run. domains: envelope domains that outgoing mail is limited to; empty for all."""
 
     def __init__(self, domains: frozenset[bytes] = frozenset()) -> None:
         self.domains = domains
-        self.cases: dict[tuple[int, Case], int] = {}
+        self._cases: dict[tuple[int, Case], int] = {}
+        # Of one hour, by the case's identity: a case's hash is worked out anew at every look for it.
+        self._recent: dict[int, Count] = {}
+        self._hour = 0
         self.verdicts: dict[tuple[str, str, str | None, str], int] = {}  # direction, outcome, reason, effect
         self.hours: dict[tuple[int, str], int] = {}  # outbound: hour (epoch s of its begin), outcome
         self.by_domain: dict[tuple[bytes, str], int] = {}  # outbound: sender's domain, outcome
@@ -41,14 +54,31 @@ class Tally:
 
     def add(self, hour: int, case: Case, legs: list[Leg], known: Knowledge) -> None:
         """Count one message. hour: epoch seconds of the begin of the local hour it came in."""
-        key = (hour, case)
-        cases = self.cases
-        cases[key] = cases.get(key, 0) + 1
+        if hour != self._hour:
+            self._settle()
+            self._hour = hour
+        count = self._recent.get(id(case))
+        if count is None:
+            count = self._recent[id(case)] = Count(case)
+        count.messages += 1
         if case.outcome != "signed" and (case.direction is None or case.direction == "outbound"):
             self._keep(case, legs, known)
             self.why.add(case, legs, known)
-        if len(cases) > self._fold_at:
+        if len(self._cases) + len(self._recent) > self._fold_at and len(self.cases) > self._fold_at:
             self.fold(known)
+
+    @property
+    def cases(self) -> dict[tuple[int, Case], int]:
+        """Messages by (hour, Case), those whose answer has been folded into the tables left out."""
+        self._settle()
+        return self._cases
+
+    def _settle(self) -> None:
+        """Add the counts of the present hour to the rest."""
+        for count in self._recent.values():
+            key = (self._hour, count.case)
+            self._cases[key] = self._cases.get(key, 0) + count.messages
+        self._recent.clear()
 
     def add_signatures(self, legs: list[Leg]) -> None:
         """Count every signature of a message."""
@@ -86,7 +116,7 @@ class Tally:
                 self._count(hour, case, resolve(case, known), count)
             else:
                 waiting[hour, case] = count
-        self.cases = waiting
+        self._cases = waiting
         if len(waiting) > FOLD_AT // 2 and not everything:
             # A hostile or a very mixed log: answer with what is known by now rather than grow. It stays the
             # answer unless a domain turns out to be ours later.

@@ -147,7 +147,7 @@ def test_other_peoples_mail_does_not_take_the_places_of_problems(
 def test_only_the_domains_asked_for() -> None:
     judged = judge(day(1))
     tally = Tally(frozenset([b"d1.example"]))
-    tally.cases = judged.tally.cases
+    tally.merge(judged.tally)
     tally.fold(judged.run.known, everything=True)
     assert tally.by_domain == {(b"d1.example", "unsigned"): 1}
     assert [key[0] for key in tally.verdicts if key[0] == "outbound"] == ["outbound"]

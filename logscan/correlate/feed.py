@@ -22,6 +22,7 @@ GENERATION: Final = 5_000
 REPEATS: Final = 10_000
 CLOSING: Final = 0x5D  # "]"
 REPEAT: Final = b"message repeated "
+NEVER: Final = b"\n"  # in place of a stamp: no line begins so
 
 
 class Feed:
@@ -31,7 +32,8 @@ class Feed:
         self.state = state
         self.clock = clock
         self.writers = shared
-        self.stamp = b""  # the last traditional stamp, or the last RFC 3339 second and zone
+        self.stamp = NEVER  # the last traditional stamp, or else the last RFC 3339 second and zone
+        self.second = NEVER
         self.zone = b""
         self.first: int | None = None
         self.last: int | None = None
@@ -50,6 +52,7 @@ class Feed:
         writers = self.writers
         young = writers.young
         stamp = self.stamp
+        second = self.second
         zone = self.zone
         lines = block.split(b"\n")
         if not lines[-1]:
@@ -57,37 +60,39 @@ class Feed:
         for line in lines:
             parts = line.split(b": ", 2)
             head = parts[0]
-            if head[:15] == stamp:
+            if head.startswith(stamp):
                 tag = head[16:]
             elif head[:1] > b"@":
                 at = clock.traditional(head[:15])
                 if at is None:
-                    stamp = b""
+                    stamp = second = NEVER
                     self.slow(line, lines)
                     continue
                 stamp = head[:15]
+                second = NEVER
                 if at != state.now:
                     self.reached(at)
                 tag = head[16:]
             elif b"0" <= head[:1] <= b"9":
                 mark, _, tag = head.partition(b" ")
-                if mark[:19] != stamp or mark[-6:] != zone:
+                if not (mark.startswith(second) and mark.endswith(zone)):
                     at = clock.iso(mark)
                     if at is None:
-                        stamp = b""
+                        stamp = second = NEVER
                         self.slow(line, lines)
                         continue
-                    stamp = mark[:19]
+                    stamp = NEVER
+                    second = mark[:19]
                     zone = mark[-6:]
                     if at != state.now:
                         self.reached(at)
             else:
-                stamp = b""
+                stamp = second = NEVER
                 self.slow(line, lines)
                 continue
             origin = young.get(tag) or writers.get(tag)
             if origin is None:
-                stamp = b""
+                stamp = second = NEVER
                 self.slow(line, lines)
                 continue
             # One byte rules it out for nearly all: rsyslog closes its repeat with a bracket.
@@ -97,6 +102,7 @@ class Feed:
             else:
                 origin.handler.take(state, origin, start, parts[2] if len(parts) > 2 else None, line)
         self.stamp = stamp
+        self.second = second
         self.zone = zone
         return len(lines)
 

@@ -14,9 +14,11 @@ from logscan.correlate.state import (
     MADE,
     NOBODY,
     PROBE,
+    RELAYS_KEPT,
     REMOVED,
     SMTPD,
     Handler,
+    Host,
     Leg,
     Origin,
     State,
@@ -140,7 +142,7 @@ def delivered(state: State, origin: Origin, queue_id: bytes, rest: bytes) -> Non
     linked = False
     if status == b"sent":
         if told.partition(b"ed as ")[1]:
-            linked = _follow(origin, leg, relay_of(route), told)
+            linked = _follow(origin, leg, route, told)
     elif status[:7] == b"deliver" or status[:7] == b"undeliv":
         end_leg(state, leg, PROBE)
         return
@@ -150,14 +152,27 @@ def delivered(state: State, origin: Origin, queue_id: bytes, rest: bytes) -> Non
         note(leg, recipient, (origin.daemon, route, status, linked))
 
 
-def _follow(origin: Origin, leg: Leg, relay: bytes, told: bytes) -> bool:
+def _is_local(host: Host, route: bytes) -> bool:
+    """True when a delivery went to this host or a private address: perhaps a filter. route: of a Delivery."""
+    name = route.partition(b",")[0]
+    local = host.relays.get(name)
+    if local is None:
+        if len(host.relays) >= RELAYS_KEPT:
+            host.relays.clear()
+        local = host.relays[name] = is_local_relay(relay_of(name), host.name)
+    return local
+
+
+def _follow(origin: Origin, leg: Leg, route: bytes, told: bytes) -> bool:
     """Link the leg to the one that a filter or a forward made of it. told: the text from `(` on.
 
     A remote server answers `queued as <id>` too, and may answer anything: only a leg that is there, opened
     after this one began, by a local client or by cleanup for a forward, is followed.
     """
     host = origin.host
-    if relay == b"local":
+    if not _is_local(host, route):
+        return False
+    if relay_of(route) == b"local":
         if not told.startswith(b"(forwarded as "):
             return False
         child = find_leg(host, told[14:-1])
@@ -168,8 +183,6 @@ def _follow(origin: Origin, leg: Leg, relay: bytes, told: bytes) -> bool:
             return False
         join(leg, child)
         return True
-    if not is_local_relay(relay, host.name):
-        return False
     # A filter that passes Postfix's answer on says it twice (amavis); the last one is the queue ID.
     found = QUEUED_AS.findall(told)
     child = find_leg(host, found[-1]) if found else None

@@ -43,19 +43,21 @@ class Smtpd(Handler):
     """Sessions, and the legs that they open."""
 
     def take(self, state: State, origin: Origin, start: bytes, rest: bytes | None, line: bytes, /) -> None:
-        word, blank, _ = start.partition(b" ")
-        if word == b"connect":
+        if start.startswith(b"connect "):
             # The session's state is dropped here and not at `disconnect`: one look for a session without mail.
             if origin.leg is not None or origin.used:
                 _new_session(state, origin)
             origin.connected = True
             state.owner = NOBODY
-        elif word == b"disconnect":
+            return
+        if start.startswith(b"disconnect "):
             if origin.refused is not None:
                 _close_refused(state, origin)
             elif origin.connected:
                 state.owner = NOBODY
-        elif blank or rest is None:
+            return
+        word, blank, _ = start.partition(b" ")
+        if blank or rest is None:
             if word in _SMTPD_NOISE:
                 state.owner = NOBODY
             elif word == b"lost" or word == b"timeout" or word == b"too":
@@ -120,7 +122,7 @@ def _client(state: State, origin: Origin, queue_id: bytes, rest: bytes) -> None:
     if state.begin is not None:
         _in_part(origin, leg)
     # A login name is the user's own text, and filters do not log in.
-    if rest.find(b", orig_") > 0 and rest.find(b", sasl_username=") < 0:
+    if rest.partition(b", orig_")[1] and not rest.partition(b", sasl_username=")[1]:
         place = rest.rfind(b", orig_queue_id=")
         if place > 0:
             parent = find_leg(space.host, rest[place + 16 :].partition(b",")[0])

@@ -46,6 +46,7 @@ FAULT_CAP: Final = 5_000
 # A collector with an open port takes any name: past so many hosts the rest are one, and of a host's instances too.
 HOST_CAP: Final = 20_000
 INSTANCE_CAP: Final = 64
+RELAYS_KEPT: Final = 4_000  # of a host
 OUTAGE_CAP: Final = 1_000  # of a host at one time
 RUNS_APART: Final = 10_000
 NAME_CAP: Final = 100  # under which OpenDKIM logs
@@ -226,7 +227,7 @@ class Host:
 
     __slots__ = (
         "answers", "born", "early", "gap_from", "gap_to", "key_trouble", "mended", "name", "nameless", "only",
-        "outages", "refusing", "run", "said", "spaces", "trouble", "unanswered", "unsafe", "works",
+        "outages", "refusing", "relays", "run", "said", "spaces", "trouble", "unanswered", "unsafe", "works",
     )  # fmt: skip
 
     def __init__(self, name: bytes, run: Run) -> None:
@@ -244,6 +245,7 @@ class Host:
         self.refusing: tuple[int, bytes] | None = None  # OpenDKIM refused a mail without naming it
         self.unanswered: list[tuple[int, bytes, bytes]] = []  # when, domain and line of keys that DNS did not give
         self.nameless = False  # it has no queue IDs
+        self.relays: dict[bytes, bool] = {}  # `relay=…` -> is it on this host: few, and asked at every delivery
         self.gap_from: int | None = None  # lines are being dropped since
         self.gap_to = -1  # and were, up to
         # Where a part of a log is read: nothing from before it can be open any more, of outages and of the DNS.
