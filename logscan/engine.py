@@ -32,6 +32,7 @@ COMPILED = (
     "logscan.live",
     "logscan.correlate.gather",
     "logscan.correlate.units",
+    "logscan.jobs.sieve",
 )
 
 

@@ -107,7 +107,7 @@ Timezone = Annotated[
     typer.Option(metavar="TZ", help="Zone of times without one, like Europe/Berlin. Default: the machine's."),
 ]
 Jobs = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="Processes to read with; this version uses one.")
+    int | None, typer.Option(metavar="N", min=1, help="Processes to read a large log with. Default: one per core.")
 ]
 Output = Annotated[
     str | None, typer.Option(metavar="FILE", help="Write there instead of to standard output ('-').")

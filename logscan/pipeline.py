@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
@@ -34,6 +35,7 @@ from logscan.tally import KEEP, Tally
 
 Warn = Callable[[str], None]
 Progress = Callable[[int, int | None], None]
+Opener = Callable[[SourceInfo], Generator[bytes, None, None]]
 
 # Read from so long before the window: a message is in it when its first line is, so the openings of older
 # ones have to be seen, and the sessions that lost their milter, and what OpenDKIM's settings let it log. Six
@@ -44,6 +46,9 @@ BEFORE = 6 * 3600
 AFTER = 86400
 # A log that ends before the window is one of a host that is quiet just now, if it has not been so for longer.
 SILENCE = 6 * 3600
+
+# Smaller inputs, in bytes, are read before other processes are at work.
+WORTHWHILE = 24 << 20
 
 OK, FAILED = 0, 2
 
@@ -128,7 +133,8 @@ class Job:
         self._warn = warn
         self._progress = progress
         ours = set(options.our_domains) | (self.conf.domains if self.conf else set())
-        self.run.state.ours.update(_domain(domain) for domain in ours)
+        self.ours = {_domain(domain) for domain in ours}
+        self.run.state.ours.update(self.ours)
         self.earlier = earlier(self.window, now, self.zone) if options.compare else None
         begin = self.window.since if self.earlier is None else self.earlier.since
         self.wide = Window(
@@ -149,18 +155,21 @@ class Job:
         for note in self.plan.notes:
             self._warn(f"note: {note}")
         for problem in self.plan.problems:
-            self._problem(problem)
+            self.problem(problem)
         for value in self.conf.unread if self.conf else ():
             self._warn(f"{self.options.opendkim_conf}: {value} is not read; name its domains by --our-domain")
         with self._opened, no_collector():
+            in_a_row: list[PlannedSource] = []
             for group in self.plan.groups:
                 sources = [source for source in group if source not in self.skipped]
                 followed = chains(sources)
                 if len(followed) > 1:
+                    self._in_a_row(in_a_row)
+                    in_a_row = []
                     self._merged(followed)
                 else:
-                    for source in sources:
-                        self._single(source)
+                    in_a_row += sources
+            self._in_a_row(in_a_row)
             self.run.finish()
         self._name_foreign_milters()
         self._judge()
@@ -188,7 +197,7 @@ class Job:
 
     # --- reading ---
 
-    def _narrowed(self, source: PlannedSource) -> PlannedSource:
+    def narrowed(self, source: PlannedSource) -> PlannedSource:
         """What has to be read of the source. Just before it is read: logs are rotated at any time."""
         source = narrowed(source, self.wide, self.zone)
         if source.part is not None:
@@ -197,32 +206,55 @@ class Job:
                 self._total -= source.size - source.part
         return source
 
+    def _in_a_row(self, sources: list[PlannedSource]) -> None:
+        """Sources that follow each other."""
+        jobs = self._processes(sources)
+        if jobs == 1:
+            for source in sources:
+                self._single(source)
+            return
+        # Not before they are needed: most logs are small.
+        from logscan.jobs.pool import Pool, shares
+        from logscan.jobs.reading import read
+
+        pool = Pool(jobs)
+        self._opened.callback(pool.close)
+        read(self, sources, pool, shares(jobs))
+
+    def _processes(self, sources: list[PlannedSource]) -> int:
+        """With how many processes to read them: one where messages are wanted, in their order, or there are few."""
+        if self.run.tally is None or self.run.keep is not None or self.earlier is not None:
+            return 1
+        if self.options.jobs is None and sum(source.size for source in sources) < WORTHWHILE:
+            return 1
+        return _cores() if self.options.jobs is None else self.options.jobs
+
     def _single(self, source: PlannedSource) -> None:
-        source = self._narrowed(source)
-        info = self._info(source)
+        source = self.narrowed(source)
+        info = self.info(source)
         foreign = self.run.state.foreign_lines
-        watch = _Watch(self._open(source, info), self._tick)
+        watch = _Watch(self.open(source.open, info), self.tick)
         try:
             feed = self.run.read(iter(watch), source.reference, info, source.year_hint)
         except SourceError as problem:
             self.infos.remove(info)
-            self._problem(problem)
+            self.problem(problem)
             return
         mail = watch.mail or source.part is not None
-        self._check(feed, [info], mail, self.run.state.foreign_lines - foreign)
+        self.check(feed, [info], mail, self.run.state.foreign_lines - foreign)
 
     def _merged(self, followed: list[list[PlannedSource]]) -> None:
         """Sources that overlap in time, as one log. A chain's files follow each other."""
-        followed = [[self._narrowed(source) for source in sources] for sources in followed]
+        followed = [[self.narrowed(source) for source in sources] for sources in followed]
         foreign = self.run.state.foreign_lines
         before = len(self.infos)
-        watch = _Watch(merge.merge([self._runs(sources) for sources in followed]), self._tick)
+        watch = _Watch(merge.merge([self._runs(sources) for sources in followed]), self.tick)
         every = [source for sources in followed for source in sources]
         hint = min(every, key=_begin).year_hint
         clock = Clock(self.zone, max(source.reference for source in every), hint)
         feed = self.run.feed(iter(watch), clock)
         mail = watch.mail or any(source.part is not None for source in every)
-        self._check(feed, self.infos[before:], mail, self.run.state.foreign_lines - foreign)
+        self.check(feed, self.infos[before:], mail, self.run.state.foreign_lines - foreign)
 
     def _runs(self, sources: list[PlannedSource]) -> Iterator[merge.Run]:
         """A chain's lines by the second. The feed reads their stamps again: here they only tell the order."""
@@ -230,38 +262,38 @@ class Job:
 
         def blocks() -> Iterator[bytes]:
             for source in sources:
-                info = self._info(source)
+                info = self.info(source)
                 stamper.start(Clock(self.zone, source.reference, source.year_hint), info)
                 try:
-                    yield from self._open(source, info)
+                    yield from self.open(source.open, info)
                 except SourceError as problem:
                     self.infos.remove(info)
-                    self._problem(problem)
+                    self.problem(problem)
 
         return merge.runs(blocks(), stamper)
 
-    def _info(self, source: PlannedSource) -> SourceInfo:
+    def info(self, source: PlannedSource) -> SourceInfo:
         info = SourceInfo(source.name)
         self.infos.append(info)
         return info
 
-    def _open(self, source: PlannedSource, info: SourceInfo) -> Iterator[bytes]:
-        """The source's blocks, closed at the latest when the reading ends in whatever way."""
-        blocks = source.open(info)
+    def open(self, how: Opener, info: SourceInfo) -> Iterator[bytes]:
+        """A source's blocks, closed at the latest when the reading ends in whatever way."""
+        blocks = how(info)
         self._opened.callback(blocks.close)
         return blocks
 
-    def _tick(self) -> None:
+    def tick(self) -> None:
         if self._progress is not None:
             self._progress(sum(info.bytes for info in self.infos), self._total)
 
     # --- what was wrong with it ---
 
-    def _problem(self, problem: SourceError) -> None:
+    def problem(self, problem: SourceError) -> None:
         self.problems.append(problem)
         self._warn(f"error: {problem}")
 
-    def _check(self, feed: Feed, infos: list[SourceInfo], mail: bool, foreign: int) -> None:
+    def check(self, feed: Feed, infos: list[SourceInfo], mail: bool, foreign: int) -> None:
         """Warn of what is wrong with sources that were just read."""
         for info in infos:
             if info.ends_early is not None:
@@ -273,19 +305,19 @@ class Job:
         lines = sum(info.lines for info in infos)
         name = ", ".join(info.name for info in infos)
         if lines and feed.first is None:
-            self._problem(SourceError(name, "not a log", "none of its lines has a time stamp"))
+            self.problem(SourceError(name, "not a log", "none of its lines has a time stamp"))
         elif lines and not mail and foreign >= lines:
-            self._problem(SourceError(name, *_NO_MAIL))
+            self.problem(SourceError(name, *_NO_MAIL))
 
     def _judge(self) -> None:
         """Warn of what the whole input lacks."""
         lines = sum(info.lines for info in self.infos)
         if not lines and not self.skipped:
             for info in self.infos:
-                self._problem(SourceError(info.name, "empty", "is the mail log another file?"))
+                self.problem(SourceError(info.name, "empty", "is the mail log another file?"))
         elif lines and not self.problems and not self.run.mail_seen() and not self._mail_elsewhere:
             names = ", ".join(info.name for info in self.infos)
-            self._problem(SourceError(names, *_NO_MAIL))
+            self.problem(SourceError(names, *_NO_MAIL))
         self.judge_span()
         state = self.run.state
         known = [text(name) for name in state.hosts]
@@ -294,8 +326,6 @@ class Job:
                 self.blank = True
                 some = ", ".join(sorted(known)[:10]) + (" and others" if len(known) > 10 else "")
                 self._warn(f"--host {host}: no line of it in the input, which has {some or 'none'}")
-        if (self.options.jobs or 1) > 1:
-            self._warn(f"note: --jobs {self.options.jobs}: this version reads with one process")
         for path in self.plan.missing:
             self._warn(f"{path}: missing, though older and younger ones are there; its mail is not counted")
         if state.let_go:
@@ -385,6 +415,11 @@ class _Stamper:
             self._info.first = at
         self._info.last = at
         return at
+
+
+def _cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _begin(source: PlannedSource) -> int:

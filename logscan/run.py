@@ -44,25 +44,34 @@ class Run:
 
     def finished(self, legs: list[Leg]) -> None:
         """A message is complete: judge it and count it."""
+        case = self.case(legs)
+        if case is not None:
+            self.count(legs, case)
+
+    def case(self, legs: list[Leg]) -> Case | None:
+        """What can be said of a message, None when it is not wanted or no mail."""
         state = self.state
         first = legs[0]
         if first.chain is not None:
             # Leg and chain point at each other, and the collector is off: a message must not outlive its end.
             first.chain.legs = []
         if self.bounded and (not self.window.holds(first.first) or (first.kind == LOST and self._is_older(first))):
-            return
+            return None
         if self.hosts and first.space.host.name not in self.hosts:
-            return
+            return None
         if (first.end != REMOVED or first.active is None) and not is_mail(legs, state.now):
             state.not_mail += 1
-            return
+            return None
         if self.domains and (sender_of(legs) or b"").rpartition(b"@")[2].lower() not in self.domains:
-            return
-        case = examine(legs)
+            return None
+        return examine(legs)
+
+    def count(self, legs: list[Leg], case: Case) -> None:
+        """Count a message."""
         if case.outcome != "signed":
             self.hit(legs, case)
         if self.tally is not None:
-            self.tally.add(self.hour(first.first), case, legs, self.known)
+            self.tally.add(self.hour(legs[0].first), case, legs, self.known)
             if case.outcome == "signed":
                 self.tally.add_signatures(legs)
         if self.keep is not None:
@@ -97,6 +106,13 @@ class Run:
 
     def feed(self, blocks: Iterator[bytes], clock: Clock, info: SourceInfo | None = None) -> Feed:
         """Read blocks of whole lines to their end. info: their lines are counted into it."""
+        with self.feeding(clock) as feed:
+            feed.blocks(blocks, info)
+        return feed
+
+    @contextmanager
+    def feeding(self, clock: Clock) -> Iterator[Feed]:
+        """A feed for one source, whose stamps the clock reads."""
         feed = Feed(self.state, clock, self.writers)
         self.feeds.append(feed)
         state = self.state
@@ -104,15 +120,11 @@ class Run:
         now, state.now = state.now, -1
         try:
             with no_collector():
-                for block in blocks:
-                    lines = feed.block(block)
-                    if info is not None:
-                        info.lines += lines
+                yield feed
         finally:
             # Also when the source cannot be read: what others told is to be judged at their time.
             if feed.first is None:
                 state.now = now
-        return feed
 
     def read(
         self, blocks: Iterator[bytes], reference: int, info: SourceInfo, year_hint: int | None = None

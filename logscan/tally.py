@@ -17,6 +17,9 @@ from logscan.why import Why
 FOLD_AT: Final = 20_000
 KEEP: Final = 2_000
 
+TABLES: Final = ("verdicts", "hours", "by_domain", "by_host", "absent", "signatures")
+NOTHING: Final = Knowledge(set(), [], set())
+
 Problem = tuple[int, int, Case, list[Leg]]
 
 
@@ -36,6 +39,8 @@ class Tally:
     def __init__(self, domains: frozenset[bytes] = frozenset()) -> None:
         self.domains = domains
         self._cases: dict[tuple[int, Case], int] = {}
+        # Of those that no later line can change. Apart, so that when the others are folded hangs on them alone.
+        self._sure: dict[tuple[int, Case], int] = {}
         # Of one hour, by the case's identity: a case's hash is worked out anew at every look for it.
         self._recent: dict[int, Count] = {}
         self._hour = 0
@@ -59,26 +64,34 @@ class Tally:
             self._hour = hour
         count = self._recent.get(id(case))
         if count is None:
+            if len(self._recent) > self._fold_at:
+                self._settle()
             count = self._recent[id(case)] = Count(case)
         count.messages += 1
-        if case.outcome != "signed" and (case.direction is None or case.direction == "outbound"):
-            self._keep(case, legs, known)
-            self.why.add(case, legs, known)
+        if case.outcome == "signed" or (case.direction is not None and case.direction != "outbound"):
+            return
+        self._keep(case, legs, known)
+        self.why.add(case, legs, known)
         if len(self._cases) + len(self._recent) > self._fold_at and len(self.cases) > self._fold_at:
             self.fold(known)
 
     @property
     def cases(self) -> dict[tuple[int, Case], int]:
-        """Messages by (hour, Case), those whose answer has been folded into the tables left out."""
+        """Messages by (hour, Case) whose answer a later line may change, those that were folded left out."""
         self._settle()
         return self._cases
 
     def _settle(self) -> None:
         """Add the counts of the present hour to the rest."""
         for count in self._recent.values():
-            key = (self._hour, count.case)
-            self._cases[key] = self._cases.get(key, 0) + count.messages
+            case = count.case
+            sure = case.outcome == "signed" or (case.direction is not None and case.direction != "outbound")
+            cases = self._sure if sure else self._cases
+            key = (self._hour, case)
+            cases[key] = cases.get(key, 0) + count.messages
         self._recent.clear()
+        if len(self._sure) > self._fold_at:
+            self._fold_sure()
 
     def add_signatures(self, legs: list[Leg]) -> None:
         """Count every signature of a message."""
@@ -110,6 +123,9 @@ class Tally:
 
     def fold(self, known: Knowledge, *, everything: bool = False) -> None:
         """Resolve the cases that are final (or all) and add them to the small tables."""
+        if everything:
+            self._settle()
+            self._fold_sure()
         waiting: dict[tuple[int, Case], int] = {}
         for (hour, case), count in self.cases.items():
             if everything or is_final(case, known):
@@ -124,6 +140,11 @@ class Tally:
                 self.ours_then = len(known.ours)
             self.folded_early += sum(waiting.values())
             self.fold(known, everything=True)
+
+    def _fold_sure(self) -> None:
+        for (hour, case), count in self._sure.items():
+            self._count(hour, case, resolve(case, NOTHING), count)
+        self._sure = {}
 
     def _count(self, hour: int, case: Case, verdict: Verdict, count: int) -> None:
         direction, outcome, reason, effect = verdict
@@ -149,12 +170,23 @@ class Tally:
             del at, seq
         return rows
 
-    def merge(self, other: Tally) -> None:
-        """Add another tally's counts to this one."""
-        for name in ("cases", "verdicts", "hours", "by_domain", "by_host", "absent", "signatures"):
-            mine, theirs = getattr(self, name), getattr(other, name)
+    def tables(self) -> dict[str, dict[Any, int]]:
+        """What was folded, by the names of its tables."""
+        return {name: getattr(self, name) for name in TABLES}
+
+    def take(self, tables: dict[str, dict[Any, int]]) -> None:
+        """Add what another tally folded."""
+        for name, theirs in tables.items():
+            mine = getattr(self, name)
             for key, count in theirs.items():
                 mine[key] = mine.get(key, 0) + count
+
+    def merge(self, other: Tally) -> None:
+        """Add another tally's counts to this one."""
+        self._settle()
+        other._settle()
+        self.take(other.tables())
+        self.take({"_cases": other._cases, "_sure": other._sure})
         self.why.merge(other.why)
         self.folded_early += other.folded_early
         merged = heapq.nlargest(KEEP, self._problems + other._problems, key=lambda item: item[:2])

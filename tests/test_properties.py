@@ -23,6 +23,7 @@ from logscan.correlate.state import (
     WORD_CAP,
 )
 from logscan.model import INBOUND_OUTCOMES, OUTBOUND_OUTCOMES, Message, SourceInfo, Window
+from logscan.parse.stamps import Clock
 from logscan.run import Run
 from logscan.sources.blocks import read_blocks
 from logscan.tally import Tally
@@ -424,3 +425,12 @@ def test_starts_without_end_take_no_memory_and_change_no_verdict() -> None:
     assert [m.outcome for m in few.messages[:2]] == ["signed", "unsigned"]
     assert len({id(run) for run in many.run.state.runs}) <= RUNS_APART + 10
     assert [run.number for run in many.run.state.runs[-3:]] == [2 * RUNS_APART + n for n in (1, 2, 3)]
+
+
+def test_a_repeat_means_the_line_before_it_also_across_blocks() -> None:
+    tag, warning = b"Nov 24 08:00:00 mx postfix/smtpd[1]: ", b"warning: connect to Milter service inet:127.0.0.1:8891: "
+    blocks = [tag + warning + b"Connection refused\n", b"Nov 24 08:00:01 mx last message repeated 3 times\n"]
+    for parts in (blocks, [b"".join(blocks)]):
+        run = Run(Window(), UTC)
+        run.feed(iter(parts), Clock(UTC, 1_800_000_000))
+        assert [fault.count for fault in run.state.faults.values()] == [4]

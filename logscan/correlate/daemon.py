@@ -94,9 +94,7 @@ class OpenDKIM(Handler):
         elif known.bits == OK:
             if not run.success:
                 run.success = state.wide = True
-            if host.unanswered or (state.begin is not None and not host.answers):
-                host.answers = state.wide = True
-                resolver.answered(state, host)
+            _answered(state, host)
         space = host.only
         leg = space.legs.get(queue_id) if space is not None else None
         if leg is None or host.outages or not run.seen:
@@ -116,6 +114,13 @@ OPENDKIM: Final = OpenDKIM()
 
 def _no_match(payload: bytes) -> Word:
     return word("unsigned-reason", "no-signing-table-match", payload)
+
+
+def _answered(state: State, host: Host) -> None:
+    """The DNS gave an answer about a key."""
+    if host.unanswered or (state.begin is not None and not host.answers):
+        host.answers = state.wide = True
+        resolver.answered(state, host)
 
 
 def _works_here(state: State, host: Host, leg: Leg) -> None:
@@ -161,7 +166,6 @@ def _added(state: State, origin: Origin, queue_id: bytes, pair: tuple[bytes, byt
 def _slow(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     """Everything that the table has to tell."""
     host = origin.host
-    state.wide = True
     match = LINES.lookup(payload)
     if match is None or match.shape.kind == "generic":
         state.strange("opendkim")
@@ -169,6 +173,8 @@ def _slow(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
             host.run.seen = True
         return
     shape = match.shape
+    queue_id = match.fields.get("queue_id")
+    state.wide = state.wide or queue_id is None or shape.fault is not None or shape.message_fault
     if shape.kind == "restart":
         life.ended(state, host)  # AutoRestart says itself that the child is gone
     if shape.name.startswith("started"):
@@ -180,7 +186,6 @@ def _slow(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
     if shape.kind in ("startup", "shutdown", "reload") and shape.name != "reload-ignored":
         return
     fault = life.note(state, origin, match, payload, line) if shape.fault is not None else None
-    queue_id = match.fields.get("queue_id")
     if queue_id is None:
         # A start that fails, or a reload, does not show a daemon at work.
         if shape.kind == "refused":
@@ -190,9 +195,10 @@ def _slow(state: State, origin: Origin, payload: bytes, line: bytes) -> None:
         return
     leg = _word(state, origin, queue_id, word(shape.kind, shape.reason, payload))
     if shape.name in resolver.NO_ANSWER:
+        state.wide = True
         resolver.unanswered(state, host, match.fields.get("domain", b""), line)
-    elif host.unanswered and shape.name in ("key-retrieval-notfound", "bad-signature", "key-revoked"):
-        resolver.answered(state, host)
+    elif shape.name in ("key-retrieval-notfound", "bad-signature", "key-revoked"):
+        _answered(state, host)
     if not shape.message_fault:
         return
     if fault is None:

@@ -7,14 +7,16 @@ through `header.parse`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from logscan.correlate import daemon, gaps, postfix, units
 from logscan.correlate.common import known
-from logscan.correlate.state import NAME_CAP, Handler, Host, Origin, State, payload_of
+from logscan.correlate.state import NAME_CAP, NOBODY, Handler, Host, Origin, Owner, State, payload_of
 from logscan.correlate.transit import advance
+from logscan.model import SourceInfo
 from logscan.parse.header import Header, as_text, guess_daemon, parse, repeated_bsd, unrepeat
-from logscan.parse.stamps import Clock
+from logscan.parse.stamps import Clock, Place
 
 # Writers are remembered in two generations: the young one is filled, and when it is full it becomes the old
 # one. A writer that is silent for a whole generation is forgotten, so memory follows the writers at work.
@@ -25,22 +27,51 @@ REPEAT: Final = b"message repeated "
 NEVER: Final = b"\n"  # in place of a stamp: no line begins so
 
 
+class Sifter:
+    """Is told of all that a feed takes: of each block its lines, then of each line its owner, in order."""
+
+    def __init__(self) -> None:
+        self.owners: list[Owner] = []
+
+    def lines(self, lines: list[bytes]) -> None:
+        """The lines of a block that is read now."""
+
+    def reached(self, at: int) -> None:
+        """The log came to another second; the next line is of it."""
+
+    def apart(self, owner: Owner | None, origin: Origin | None) -> Owner:
+        """Whose a line is that nobody owns, or that tells of more than its owner. origin: who wrote it, if known."""
+        raise NotImplementedError
+
+    def lost(self) -> None:
+        """A line was met that says nothing without the one before it."""
+
+
 class Feed:
     """Feeds the lines of one source into a state. One per source: it keeps the clock and the writers seen."""
 
-    def __init__(self, state: State, clock: Clock, shared: Writers) -> None:
+    def __init__(self, state: State, clock: Clock, shared: Writers, sifter: Sifter | None = None) -> None:
+        self.sifter = sifter
         self.state = state
         self.clock = clock
         self.writers = shared
         self.stamp = NEVER  # the last traditional stamp, or else the last RFC 3339 second and zone
         self.second = NEVER
         self.zone = b""
+        self.line = b""  # the last one of the block before
         self.first: int | None = None
         self.last: int | None = None
         self.window_first: int | None = None
         self.window_last: int | None = None
         self.everything = state.window.since is None and state.window.until is None
         self.unread = 0  # lines without a stamp that anybody knows
+
+    def blocks(self, blocks: Iterator[bytes], info: SourceInfo | None) -> None:
+        """Take blocks of whole lines to their end. info: their lines are counted into it."""
+        for block in blocks:
+            lines = self.block(block)
+            if info is not None:
+                info.lines += lines
 
     def block(self, block: bytes) -> int:
         """Take a block of whole lines; gives how many there were."""
@@ -57,6 +88,10 @@ class Feed:
         lines = block.split(b"\n")
         if not lines[-1]:
             lines.pop()
+        sifter = self.sifter
+        if sifter is not None:
+            sifter.lines(lines)
+            owners = sifter.owners
         for line in lines:
             parts = line.split(b": ", 2)
             head = parts[0]
@@ -101,16 +136,28 @@ class Feed:
                 self.repeated(origin, line.partition(b": ")[2], line)
             else:
                 origin.handler.take(state, origin, start, parts[2] if len(parts) > 2 else None, line)
+            if sifter is not None:
+                owner = state.owner
+                if owner is None or state.wide:
+                    owner = sifter.apart(owner, origin)
+                owners.append(owner)
+                state.owner = None
         self.stamp = stamp
         self.second = second
         self.zone = zone
+        if lines:
+            self.line = lines[-1]
         return len(lines)
 
     def reached(self, at: int) -> None:
         """The log came to another second."""
         state = self.state
         state.now = at
+        if at > state.latest:
+            state.latest = at
         self.last = at
+        if self.sifter is not None:
+            self.sifter.reached(at)
         if at >= state.due:
             advance(state, at)
         if self.window_last is None or not self.everything:
@@ -121,29 +168,77 @@ class Feed:
                     self.window_first = at
                 self.window_last = at
 
+    def resume(self, place: Place) -> None:
+        """Go on where another feed's clock stood."""
+        self.clock.resume(place)
+        self.stamp = self.second = NEVER
+        self.line = b""
+
     def slow(self, line: bytes, lines: list[bytes]) -> None:
         """A line of another form, or the first of a writer. lines: of its block."""
+        origin = self._slow(line, lines)
+        sifter, state = self.sifter, self.state
+        if sifter is not None:
+            owner = state.owner
+            if owner is None or state.wide:
+                owner = sifter.apart(owner, origin)
+            sifter.owners.append(owner)
+            state.owner = None
+
+    def _slow(self, line: bytes, lines: list[bytes]) -> Origin | None:
         header = parse(line, self.clock)
         if header is None:
             if line.strip():
                 self.unread += 1
-                self.state.foreign_lines += 1
-            return
+                self.state.foreign()
+            else:
+                self.state.owner = NOBODY
+            return None
         if header.at != self.state.now or self.first is None:
             self.reached(header.at)
         if not header.program:
             self._untagged(header, line, lines)
-            return
+            return None
         if line[:1] == b"{":
             line = as_text(header, self.clock)
         tag = _tag(header)
-        origin = self.writers.get(tag)
-        if origin is None:
-            origin = self.writers.add(self.state, tag, header)
+        origin = self.writers.get(tag) or self.writers.add(self.state, tag, header)
         if header.payload.startswith(REPEAT):
             self.repeated(origin, header.payload, line)
         else:
             self._hand_on(origin, header.payload, line)
+        return origin
+
+    def again(self, at: int, line: bytes, before: Callable[[Origin], None] | None) -> None:
+        """Take a line whose instant is known, and was reached. before: what to do to its writer first."""
+        clock = self.clock
+        head, _, payload = line.partition(b": ")
+        tag = b""
+        if head[:1] > b"@":
+            if clock.traditional(head[:15]) is not None:
+                tag = head[16:]
+        elif b"0" <= head[:1] <= b"9":
+            mark, _, rest = head.partition(b" ")
+            if clock.iso(mark) is not None:
+                tag = rest
+        clock.last = at
+        origin = self.writers.get(tag) if tag else None
+        if origin is None:
+            header = parse(line, clock)
+            if header is None or not header.program:
+                return
+            header = header._replace(at=at)
+            if line[:1] == b"{":
+                line = as_text(header, clock)
+            payload = header.payload
+            tag = _tag(header)
+            origin = self.writers.get(tag) or self.writers.add(self.state, tag, header)
+        if before is not None:
+            before(origin)
+        if payload.startswith(REPEAT):
+            self.repeated(origin, payload, line)
+        else:
+            self._hand_on(origin, payload, line)
 
     def repeated(self, origin: Origin, payload: bytes, line: bytes) -> None:
         """rsyslog's `message repeated <n> times: [ <text>]`: n more of the line before."""
@@ -151,17 +246,23 @@ class Feed:
         if inside is None:
             self._hand_on(origin, payload, line)
             return
+        state = self.state
         for _ in range(min(inside[0], REPEATS)):
             self._hand_on(origin, inside[1], line)
+            if state.begin is not None and state.owner is not None:
+                state.owner.tainted = True
 
     def _untagged(self, header: Header, line: bytes, lines: list[bytes]) -> None:
         """BSD's `last message repeated <n> times` has no tag: it means the line before it."""
         count = repeated_bsd(header.payload)
         place = next((place for place, other in enumerate(lines) if other is line), 0)
-        before = parse(lines[place - 1], self.clock) if count is not None and place > 0 else None
+        previous = lines[place - 1] if place > 0 else self.line
+        before = parse(previous, self.clock) if count is not None else None
         origin = None if before is None else self.writers.get(_tag(before))
+        if count is not None and self.sifter is not None:
+            self.sifter.lost()
         if count is None or before is None or origin is None:
-            self.state.foreign_lines += 1
+            self.state.foreign()
             return
         for _ in range(min(count, REPEATS)):
             self._hand_on(origin, before.payload, line)
@@ -191,11 +292,17 @@ class Writers:
                 self.young[tag] = origin
         return origin
 
+    def items(self) -> list[tuple[bytes, Origin]]:
+        """All that are remembered."""
+        return [*self.young.items(), *self.old.items()]
+
     def add(self, state: State, tag: bytes, header: Header) -> Origin:
         """Remember a new writer."""
         if len(self.young) >= GENERATION:
+            busy = [(other, origin) for other, origin in self.old.items() if _is_busy(origin)]
             self.old = dict(self.young)
             self.young.clear()
+            self.young.update(busy[-GENERATION // 2 :])
         origin = make_origin(state, state.host(header.host), header.program, header.pid, header.payload)
         self.young[tag] = origin
         return origin
@@ -236,6 +343,12 @@ class Foreign(Handler):
             origin.handler.take(state, origin, start, rest, line)
             return
         state.foreign()
+
+
+def _is_busy(origin: Origin) -> bool:
+    """True when a later line of this writer means something else than of a new one."""
+    leg = origin.leg
+    return origin.used or origin.failure is not None or (leg is not None and leg.active is None)
 
 
 GUESSED: Final = Guessed()

@@ -46,7 +46,7 @@ class Smtpd(Handler):
         if start.startswith(b"connect "):
             # The session's state is dropped here and not at `disconnect`: one look for a session without mail.
             if origin.leg is not None or origin.used:
-                _new_session(state, origin)
+                new_session(state, origin)
             origin.connected = True
             state.owner = NOBODY
             return
@@ -95,7 +95,8 @@ class Smtpd(Handler):
             _smtpd_leg(state, origin, start, rest)
 
 
-def _new_session(state: State, origin: Origin) -> None:
+def new_session(state: State, origin: Origin) -> None:
+    """Forget what went before in this process."""
     if origin.refused is not None:
         _close_refused(state, origin)
     origin.leg = None

@@ -136,12 +136,13 @@ class Run:
 class Owner:
     """Whose line it is. What a line says is its owner's alone, unless `State.wide` was set meanwhile.
 
-    dropped: all its lines may be left out of the log, for what they say is counted (`jobs.sieve`).
-    tainted: they must not be. Both are of use only where a part of a log is read apart from the rest.
+    Of use only where a part of a log is read apart from the rest (`jobs.sieve`): dropped, all its lines are left out,
+    for what they say is counted; tainted, they must not be; kept, one of them was kept.
     """
 
     dropped: bool = False
     tainted: bool = False
+    kept: bool = False
 
 
 class Session(Owner):
@@ -280,9 +281,11 @@ class Origin:
         self.session: Session | None = None
 
 
-# The owner of lines that change nothing.
+# The owner of lines that change nothing, and of those of other programs.
 NOBODY: Final = Owner()
 NOBODY.dropped = True
+STRANGER: Final = Owner()
+STRANGER.dropped = True
 
 
 class Handler:
@@ -315,6 +318,7 @@ class State:
         self.sink = sink
         self.window = window
         self.now = 0
+        self.latest = -1  # instant that the log came to
         self.seq = 0
         self.hosts: dict[bytes, Host] = {}
         self.runs: list[Run] = []
@@ -347,7 +351,7 @@ class State:
     def foreign(self) -> None:
         """The line is of another program, and says nothing of mail."""
         self.foreign_lines += 1
-        self.owner = NOBODY
+        self.owner = STRANGER
 
     def host(self, name: bytes) -> Host:
         """The host of that name, made at its first line."""

@@ -37,6 +37,10 @@ _ISO_ZONE: Final = re.compile(rb"([+-])([01]\d|2[0-3])(?::?([0-5]\d))?")
 _FRACTION: Final = re.compile(rb"[.,](\d{1,18})")
 
 
+# Where a clock stands: `Clock.place`.
+Place = tuple[int | None, int, int, bool, int | None]
+
+
 class Clock:
     """Turns the stamps of one source into epoch seconds; feed them in the order of the file.
 
@@ -77,6 +81,15 @@ class Clock:
         """Take a later reference: a log that is followed for days outgrows the one it was opened with."""
         self._bound = min(max(reference, 0), LATEST - DAY) + DAY
         self._bound_year = (datetime(1970, 1, 1) + timedelta(seconds=self._bound + DAY)).year
+
+    def place(self) -> Place:
+        """What the stamps so far have taught it: the newest one's year and day, an hour that is passed twice."""
+        return self._year, self._day, self._night, self._again, self.last
+
+    def resume(self, place: Place) -> None:
+        """Go on from where another clock of the same source stood."""
+        self._year, self._day, self._night, self._again, self.last = place
+        self._hours.clear()
 
     @property
     def year(self) -> int | None:

@@ -39,7 +39,7 @@ class PlannedSource:
     when not known; upper: no line is later, None when not known. path: None for what is no regular file here;
     packed: "" for plain. size: in bytes, as packed. family: files with the same one follow each other and
     never overlap. begins, part: where only a part of the file is read (`seek.narrowed`), the instant of its
-    first line and its bytes.
+    first line and its bytes; start, stop: between which bytes, None for the end of the file.
     """
 
     name: str
@@ -55,6 +55,8 @@ class PlannedSource:
     family: tuple[str, str] = ("", "")
     begins: int | None = None
     part: int | None = None
+    start: int = 0
+    stop: int | None = None
 
     def may_hold(self, window: Window) -> bool:
         """False when nothing in it can be in the window."""

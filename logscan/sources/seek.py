@@ -32,6 +32,7 @@ _LONGEST_STEP = 170 * 86400
 # disk with heads that is a second, else some milliseconds.
 _PROBES, _PROBES_NEAR = 32, 128
 _CHUNK = 16384
+_HEAD = 300  # stamp, host and first words of a line
 _HOURS = 3 * 3600
 
 
@@ -65,6 +66,26 @@ def narrowed(source: PlannedSource, window: Window, zone: tzinfo) -> PlannedSour
         return source
 
 
+def stamped_line(source: PlannedSource, offset: int, end: int, zone: tzinfo) -> int | None:
+    """Where the first line with a stamp begins at `offset` or later, and before `end`, in a plain file.
+
+    None where there is none, and where the file cannot be read: that is for its reader to find.
+    """
+    if source.path is None or source.last is None or offset >= end:
+        return None
+    try:
+        with open_source(source.path, source.name) as file:
+            log = _Log(file.fileno(), source.last, zone)
+            while (line := log.line(offset, end)) is not None:
+                # "last message repeated" says nothing without the line before it.
+                if b" last message repeated " not in os.pread(file.fileno(), _HEAD, line.offset):
+                    return line.offset
+                offset = line.offset + 1
+    except (SourceError, OSError, _DisorderError):
+        pass
+    return None
+
+
 def _cut(source: PlannedSource, log: _Log, window: Window, zone: tzinfo) -> PlannedSource:
     assert source.path is not None
     begin = log.line(0, log.size)
@@ -91,6 +112,8 @@ def _cut(source: PlannedSource, log: _Log, window: Window, zone: tzinfo) -> Plan
         year_hint=None if alone == begin.at else datetime.fromtimestamp(begin.at, zone).year,
         begins=begin.at,
         part=end - begin.offset,
+        start=begin.offset,
+        stop=None if end == log.size else end,
     )
 
 
