@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import signal
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
-from logscan.jobs.digest import Digest
+from logscan.jobs.digest import Digest, Task
 from logscan.jobs.parts import Part, Shares
 from logscan.jobs.sift import sift
 
@@ -41,7 +42,7 @@ class Pool:
 
     def _submit(self, part: Part) -> Future[Digest] | None:
         try:
-            return self._workers.submit(sift, part.task)
+            return self._workers.submit(_sift, part.task)
         except BrokenProcessPool:
             self._broken = True
             return None
@@ -61,6 +62,13 @@ def shares(jobs: int) -> Shares:
     # What sifting costs, and replaying what is left, of what reading does.
     sifting, replaying = 1.2, 0.15
     return Shares(jobs - 1, max(0.0, sifting - replaying * (jobs - 1)))
+
+
+def _sift(task: Task) -> Digest:
+    digest = sift(task)
+    # The sieve's own parts point at each other.
+    gc.collect()
+    return digest
 
 
 def _begin() -> None:
