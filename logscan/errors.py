@@ -38,3 +38,7 @@ class UsageError(LogscanError):
         self.subject = subject
         self.problem = problem
         self.hint = hint
+
+
+class NotApartError(Exception):
+    """A host is in two of the logs that were read apart, or one cannot be told without another: read them as one."""

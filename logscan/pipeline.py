@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from logscan import timespan
 from logscan.compare import count_earlier, earlier, is_whole
 from logscan.correlate.feed import Feed
 from logscan.correlate.state import Leg, text
-from logscan.errors import SourceError
+from logscan.errors import NotApartError, SourceError
 from logscan.findings import Case, resolve
 from logscan.message_fields import build_message
 from logscan.model import Message, SourceInfo, Window
@@ -29,7 +29,7 @@ from logscan.reports.document import Facts, counted, document
 from logscan.run import Run, no_collector
 from logscan.sources import merge
 from logscan.sources.blocks import LONGEST_LINE, read_blocks
-from logscan.sources.plan import Plan, PlannedSource, chains, plan
+from logscan.sources.plan import Plan, PlannedSource, are_apart, chains, plan
 from logscan.sources.seek import narrowed
 from logscan.tally import KEEP, Tally
 
@@ -130,7 +130,8 @@ class Job:
         self.blank = False  # as of a ReportResult
         self._opened = ExitStack()
         self._mail_elsewhere = False  # mail lines are in a log of which only a part was read
-        self._warn = warn
+        self.warned: list[str] = []
+        self._warn = _noting(warn, self.warned)
         self._progress = progress
         ours = set(options.our_domains) | (self.conf.domains if self.conf else set())
         self.ours = {_domain(domain) for domain in ours}
@@ -209,7 +210,7 @@ class Job:
     def _in_a_row(self, sources: list[PlannedSource]) -> None:
         """Sources that follow each other."""
         jobs = self._processes(sources)
-        if jobs == 1:
+        if jobs == 1 or not sources:
             for source in sources:
                 self._single(source)
             return
@@ -217,7 +218,7 @@ class Job:
         from logscan.jobs.pool import Pool, shares
         from logscan.jobs.reading import read
 
-        pool = Pool(jobs)
+        pool = Pool(jobs - 1, 2 * jobs)
         self._opened.callback(pool.close)
         read(self, sources, pool, shares(jobs))
 
@@ -245,16 +246,28 @@ class Job:
 
     def _merged(self, followed: list[list[PlannedSource]]) -> None:
         """Sources that overlap in time, as one log. A chain's files follow each other."""
+        jobs = self._processes([source for sources in followed for source in sources])
+        if jobs > 1 and are_apart(followed):
+            from logscan.jobs.merging import read
+            from logscan.jobs.pool import Pool
+
+            pool = Pool(jobs, jobs)
+            self._opened.callback(pool.close)
+            read(self, followed, pool)
+            return
         followed = [[self.narrowed(source) for source in sources] for sources in followed]
         foreign = self.run.state.foreign_lines
         before = len(self.infos)
         watch = _Watch(merge.merge([self._runs(sources) for sources in followed]), self.tick)
         every = [source for sources in followed for source in sources]
-        hint = min(every, key=_begin).year_hint
-        clock = Clock(self.zone, max(source.reference for source in every), hint)
-        feed = self.run.feed(iter(watch), clock)
+        feed = self.run.feed(iter(watch), self.clock_of(every))
         mail = watch.mail or any(source.part is not None for source in every)
         self.check(feed, self.infos[before:], mail, self.run.state.foreign_lines - foreign)
+
+    def clock_of(self, sources: list[PlannedSource]) -> Clock:
+        """The one clock of sources that are merged."""
+        hint = min(sources, key=_begin).year_hint
+        return Clock(self.zone, max(source.reference for source in sources), hint)
 
     def _runs(self, sources: list[PlannedSource]) -> Iterator[merge.Run]:
         """A chain's lines by the second. The feed reads their stamps again: here they only tell the order."""
@@ -422,6 +435,26 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _noting(warn: Warn, warned: list[str]) -> Warn:
+    def noting(text: str) -> None:
+        warned.append(text)
+        warn(text)
+
+    return noting
+
+
+def _once(warn: Warn, before: list[str]) -> Warn:
+    """Warnings that were not given before."""
+
+    def new(text: str) -> None:
+        if text in before:
+            before.remove(text)
+        else:
+            warn(text)
+
+    return new
+
+
 def _begin(source: PlannedSource) -> int:
     """When what is read of it begins, as far as that is known."""
     known = source.first if source.begins is None else source.begins
@@ -469,10 +502,17 @@ def report_of(
     """The report, and the job (of this kind) that read its input; the rest as of `run_report`."""
     tally = Tally()
     job = kind(options, warn=warn, progress=progress, now=now, tally=tally)
-    run, before = job.run, Tally()
+    before = Tally()
     if job.earlier is not None:
-        count_earlier(run, job.earlier, before)
-    job.read()
+        count_earlier(job.run, job.earlier, before)
+    try:
+        job.read()
+    except NotApartError:
+        # From the beginning, by one process; what was said is not said again.
+        tally = Tally()
+        job = kind(replace(options, jobs=1), warn=_once(warn, job.warned), progress=progress, now=now, tally=tally)
+        job.read()
+    run = job.run
     tally.fold(run.known, everything=True)
     doc = document(run.state, tally, run.known, job.facts(), limit=options.limit)
     if job.earlier is not None:

@@ -7,11 +7,12 @@ through `header.parse`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from logscan.correlate import daemon, gaps, postfix, units
 from logscan.correlate.common import known
+from logscan.correlate.smtpd import new_session
 from logscan.correlate.state import NAME_CAP, NOBODY, Handler, Host, Origin, Owner, State, payload_of
 from logscan.correlate.transit import advance
 from logscan.model import SourceInfo
@@ -25,6 +26,13 @@ REPEATS: Final = 10_000
 CLOSING: Final = 0x5D  # "]"
 REPEAT: Final = b"message repeated "
 NEVER: Final = b"\n"  # in place of a stamp: no line begins so
+
+
+# What has to be done to a writer before a line of it, for lines that were left out of the log before: nothing, begin
+# a session, or forget which leg it spoke of.
+PLAIN: Final = 0
+NEW_SESSION: Final = 1
+NO_LEG: Final = 2
 
 
 class Sifter:
@@ -209,36 +217,52 @@ class Feed:
             self._hand_on(origin, header.payload, line)
         return origin
 
-    def again(self, at: int, line: bytes, before: Callable[[Origin], None] | None) -> None:
-        """Take a line whose instant is known, and was reached. before: what to do to its writer first."""
+    def again(self, at: int, line: bytes, note: int) -> bool:
+        """Take a line whose instant is known, and was reached. note: what has to be done to its writer first.
+
+        False when the clock would have read another instant.
+        """
         clock = self.clock
+        found: int | None = None
         head, _, payload = line.partition(b": ")
         tag = b""
         if head[:1] > b"@":
-            if clock.traditional(head[:15]) is not None:
+            found = clock.traditional(head[:15])
+            if found is not None:
                 tag = head[16:]
         elif b"0" <= head[:1] <= b"9":
             mark, _, rest = head.partition(b" ")
-            if clock.iso(mark) is not None:
+            found = clock.iso(mark)
+            if found is not None:
                 tag = rest
         clock.last = at
         origin = self.writers.get(tag) if tag else None
         if origin is None:
             header = parse(line, clock)
-            if header is None or not header.program:
-                return
+            if header is None:
+                if line.strip():
+                    self.unread += 1
+                    self.state.foreign()
+                return True
+            found = header.at
+            if not header.program:
+                self.state.foreign()
+                return found == at
             header = header._replace(at=at)
             if line[:1] == b"{":
                 line = as_text(header, clock)
             payload = header.payload
             tag = _tag(header)
             origin = self.writers.get(tag) or self.writers.add(self.state, tag, header)
-        if before is not None:
-            before(origin)
+        if note == NEW_SESSION:
+            new_session(self.state, origin)
+        elif note == NO_LEG:
+            origin.leg = None
         if payload.startswith(REPEAT):
             self.repeated(origin, payload, line)
         else:
             self._hand_on(origin, payload, line)
+        return found == at
 
     def repeated(self, origin: Origin, payload: bytes, line: bytes) -> None:
         """rsyslog's `message repeated <n> times: [ <text>]`: n more of the line before."""

@@ -11,9 +11,6 @@ from typing import Any
 from logscan.model import SourceInfo, Window
 from logscan.parse.stamps import Place
 
-# What has to be done to a writer before it is given a kept line, for lines of it that were left out.
-PLAIN, NEW_SESSION, NO_LEG = 0, 1, 2
-
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -46,6 +43,7 @@ class Digest:
     lines: those kept, in order, joined. where: of each the index of its instant. notes: of each what to do before.
     instants: the log's way through time, epoch seconds, in order.
     good: False when only the whole log tells how to read the part; nothing else in it counts then.
+    unreadable: that it is not good is the source's fault, which its reader will meet.
     The rest is what a reader of the kept lines has to check before and to know after: ids of the messages left out,
     joined; how many of them came from pickup, and if any that cleanup opened began early; the tags of Postfix's
     writers; the most legs open at once; hosts, and how many instances they have; the clock after its first stamp and
@@ -55,6 +53,7 @@ class Digest:
     info: SourceInfo
     names: frozenset[bytes]
     good: bool = True
+    unreadable: bool = False
     lines: bytes = b""
     where: array[int] = field(default_factory=lambda: array("q"))
     notes: bytearray = field(default_factory=bytearray)

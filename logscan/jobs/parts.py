@@ -14,6 +14,7 @@ from logscan.sources.seek import stamped_line
 
 # In bytes. The messages at the edges of a part are read twice, and what is kept of it waits in memory.
 LARGEST, SMALLEST = 32 << 20, 4 << 20
+CRUMB = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Shares:
 
     others: int
     own: float
-    crumb: int = 1 << 16
+    crumb: int = CRUMB
 
     def rounds(self, size: int) -> Iterator[tuple[int, bool]]:
         """Sizes of parts in bytes, and whether each is the reader's own, without end."""
@@ -47,7 +48,9 @@ class Shares:
 def cut(source: PlannedSource, task: Task, rounds: Iterator[tuple[int, bool]], crumb: int) -> Iterator[Part]:
     """The parts of a source, whose task for the whole of it is given."""
     if source.path is None or source.packed or source.last is None:
-        yield Part(source, task, next(rounds)[1], True, True)
+        own = next(rounds)[1]
+        # A stream is this process's alone.
+        yield Part(source, task, own or not source.opening, True, True)
         return
     begin, end = source.start, source.size if source.stop is None else source.stop
     first = True

@@ -7,23 +7,30 @@ import multiprocessing
 import signal
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 
 from logscan.jobs.digest import Digest, Task
 from logscan.jobs.parts import Part, Shares
 from logscan.jobs.sift import sift
 
+# Waits for a digest; None when the process that was at it died.
+Result = Callable[[], Digest | None]
+
 
 class Pool:
-    """Sifts parts, never more than a few ahead of the reader. Close it."""
+    """Sifts parts, never more than a few ahead of the reader. Close it.
 
-    def __init__(self, jobs: int) -> None:
+    workers: processes. ahead: parts that are sifted before the reader wants them, or are its own.
+    """
+
+    def __init__(self, workers: int, ahead: int) -> None:
         # A process that was forked has all modules there already. Elsewhere than on Linux that is not safe.
         how = "fork" if sys.platform == "linux" else "spawn"
-        self._ahead = 2 * jobs
-        self._workers = ProcessPoolExecutor(jobs - 1, multiprocessing.get_context(how), _begin)
+        self._ahead = ahead
+        self._workers = ProcessPoolExecutor(workers, multiprocessing.get_context(how), _begin)
         self._broken = False
 
     def close(self) -> None:
@@ -32,29 +39,40 @@ class Pool:
 
     def ahead(self, parts: Iterator[Part]) -> Iterator[tuple[Part, Digest | None]]:
         """Each part in order, with its digest, or None for one that the reader has to read itself."""
-        waiting: deque[tuple[Part, Future[Digest] | None]] = deque()
+        waiting: deque[tuple[Part, Result | None]] = deque()
         for part in parts:
-            waiting.append((part, None if part.own or self._broken else self._submit(part)))
+            waiting.append((part, None if part.own else self.submit(part.task)))
             if len(waiting) > self._ahead:
-                yield self._next(waiting)
+                yield _next(waiting)
         while waiting:
-            yield self._next(waiting)
+            yield _next(waiting)
 
-    def _submit(self, part: Part) -> Future[Digest] | None:
-        try:
-            return self._workers.submit(_sift, part.task)
-        except BrokenProcessPool:
-            self._broken = True
-            return None
+    def submit(self, task: Task) -> Result:
+        """Have a part sifted."""
+        if not self._broken:
+            try:
+                future = self._workers.submit(_sift, task)
+                return partial(self._result, future)
+            except BrokenProcessPool:
+                self._broken = True
+        return _nothing
 
-    def _next(self, waiting: deque[tuple[Part, Future[Digest] | None]]) -> tuple[Part, Digest | None]:
-        part, future = waiting.popleft()
+    def _result(self, future: Future[Digest]) -> Digest | None:
         try:
-            return part, None if future is None else future.result()
+            return future.result()
         except BrokenProcessPool:
             # A process was killed, most likely for want of memory: what is left is read by this one.
             self._broken = True
-            return part, None
+            return None
+
+
+def _next(waiting: deque[tuple[Part, Result | None]]) -> tuple[Part, Digest | None]:
+    part, result = waiting.popleft()
+    return part, None if result is None else result()
+
+
+def _nothing() -> None:
+    return None
 
 
 def shares(jobs: int) -> Shares:

@@ -88,7 +88,7 @@ class _Reading:
         run, feed = self._job.run, self._feed
         if digest is not None and fits(run, digest, part.task, self._before):
             replay(run, feed, digest)
-            _add(self._info, digest.info)
+            add(self._info, digest.info)
             self._mail = self._mail or digest.mail
         else:
             try:
@@ -116,7 +116,8 @@ class _Reading:
             self._job.check(feed, [info], self._mail, foreign)
 
 
-def _add(info: SourceInfo, part: SourceInfo) -> None:
+def add(info: SourceInfo, part: SourceInfo) -> None:
+    """Add what was read of a part."""
     info.lines += part.lines
     info.bytes += part.bytes
     info.cut_lines += part.cut_lines

@@ -6,12 +6,12 @@ is open could have to do with a message that was left out, the part is refused a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from logscan.correlate.feed import Feed
-from logscan.correlate.smtpd import new_session
 from logscan.correlate.state import HOST_CAP, INSTANCE_CAP, LEG_CAP, PICKUP, Origin, State
-from logscan.jobs.digest import NEW_SESSION, NO_LEG, Digest, Task
+from logscan.jobs.digest import Digest, Task
 from logscan.jobs.sieve import SLACK
 from logscan.parse.stamps import Clock, Place
 from logscan.run import Run
@@ -20,8 +20,11 @@ from logscan.run import Run
 _NIGHT = 6 * 3600
 
 
-def fits(run: Run, digest: Digest, task: Task, before: Place | None) -> bool:
-    """True when a part may be replayed now. before: where the clock stood, None at the begin of a source."""
+def fits(run: Run, digest: Digest, task: Task, before: Place | None, *, apart: bool = False) -> bool:
+    """True when a part may be replayed now.
+
+    before: where the clock stood, None at the begin of a source. apart: no other source has lines of its hosts.
+    """
     if not digest.good:
         return False
     if not digest.instants:
@@ -33,41 +36,57 @@ def fits(run: Run, digest: Digest, task: Task, before: Place | None) -> bool:
         and state.latest <= digest.instants[0] + SLACK
         and _room_for(state, digest)
         and not _touches(state, digest)
-        and not (digest.made_early and len(digest.hosts.union(state.hosts)) > 1)
+        and not (digest.made_early and len(digest.hosts if apart else digest.hosts.union(state.hosts)) > 1)
         and not any(_owes(origin) and tag in digest.tags for tag, origin in run.writers.items())
     )
 
 
 def replay(run: Run, feed: Feed, digest: Digest) -> None:
     """Take the kept lines in their places, and the counts of the others."""
-    state = run.state
-
-    def of_new_session(origin: Origin) -> None:
-        new_session(state, origin)
-
-    before: tuple[Callable[[Origin], None] | None, ...] = (None, of_new_session, _without_leg)
-    lines = digest.lines.split(b"\n")
-    place, count = 0, len(digest.where)
-    for index, at in enumerate(digest.instants):
-        if at != state.now:
-            feed.reached(at)
-        while place < count and digest.where[place] == index:
-            feed.again(at, lines[place], before[digest.notes[place]])
-            place += 1
-    state.foreign_lines += digest.foreign
-    state.not_mail += digest.not_mail
-    feed.unread += digest.unread
-    assert run.tally is not None
-    run.tally.take(digest.tables)
+    for step in steps(digest):
+        take_step(feed, step)
+    take_counts(run, feed, digest)
     if digest.ended is not None:
         feed.resume(digest.ended)
 
 
-def _without_leg(origin: Origin) -> None:
-    origin.leg = None
+class Step(NamedTuple):
+    """What was kept of the lines of one instant, and of each what to do before."""
+
+    at: int
+    lines: list[bytes]
+    notes: bytes
 
 
-assert (NEW_SESSION, NO_LEG) == (1, 2)
+def steps(digest: Digest) -> Iterator[Step]:
+    """The digest's way through time."""
+    lines, where, notes = digest.lines.split(b"\n"), digest.where, bytes(digest.notes)
+    begin, count = 0, len(where)
+    for index, at in enumerate(digest.instants):
+        end = begin
+        while end < count and where[end] == index:
+            end += 1
+        yield Step(at, lines[begin:end], notes[begin:end])
+        begin = end
+
+
+def take_step(feed: Feed, step: Step) -> bool:
+    """Take the lines of one instant. False when the feed's own clock would have read another instant."""
+    if step.at != feed.state.now:
+        feed.reached(step.at)
+    same = True
+    for line, note in zip(step.lines, step.notes, strict=True):
+        same = feed.again(step.at, line, note) and same
+    return same
+
+
+def take_counts(run: Run, feed: Feed, digest: Digest) -> None:
+    """Add what the lines that were left out came to."""
+    run.state.foreign_lines += digest.foreign
+    run.state.not_mail += digest.not_mail
+    feed.unread += digest.unread
+    assert run.tally is not None
+    run.tally.take(digest.tables)
 
 
 def _clock_fits(digest: Digest, task: Task, before: Place) -> bool:

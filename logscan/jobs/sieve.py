@@ -12,7 +12,7 @@ from datetime import tzinfo
 from typing import Final
 
 from logscan.correlate.common import MOVED_WITHIN
-from logscan.correlate.feed import Feed, Sifter, Writers
+from logscan.correlate.feed import NEW_SESSION, NO_LEG, PLAIN, Feed, Sifter, Writers
 from logscan.correlate.state import (
     LOST,
     MADE,
@@ -28,7 +28,7 @@ from logscan.correlate.state import (
     Session,
     State,
 )
-from logscan.jobs.digest import NEW_SESSION, NO_LEG, PLAIN, Digest
+from logscan.jobs.digest import Digest
 from logscan.model import Window
 from logscan.parse.header import Header
 from logscan.run import Run

@@ -37,11 +37,11 @@ def sift(task: Task) -> Digest:
                 sieve.sift(feed, block)
         sieve.end(feed, kept)
     except SourceError:
-        digest.good = False
+        digest.unreadable = True
     if digest.info.ends_early is not None and not task.whole:
-        digest.good = False  # how far it came is told by lines of the whole file
-    if not digest.good:
-        return Digest(SourceInfo(task.name), task.names, good=False)
+        digest.unreadable = True  # how far it came is told by lines of the whole file
+    if digest.unreadable or not digest.good:
+        return Digest(SourceInfo(task.name), task.names, good=False, unreadable=digest.unreadable)
     return digest
 
 

@@ -6,14 +6,15 @@ import glob
 import stat
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from logscan.errors import SourceError
 from logscan.model import SourceInfo, Window
-from logscan.parse.header import first_stamp, looks_like_log
+from logscan.parse.header import first_stamp, looks_like_log, parse
+from logscan.parse.stamps import Clock
 from logscan.sources import remote, rotated
 from logscan.sources.blocks import permission_hint, read_blocks
 from logscan.sources.journal import NAME as JOURNAL
@@ -40,6 +41,7 @@ class PlannedSource:
     packed: "" for plain. size: in bytes, as packed. family: files with the same one follow each other and
     never overlap. begins, part: where only a part of the file is read (`seek.narrowed`), the instant of its
     first line and its bytes; start, stop: between which bytes, None for the end of the file.
+    opening: some first lines, the last of which may be cut.
     """
 
     name: str
@@ -57,6 +59,7 @@ class PlannedSource:
     part: int | None = None
     start: int = 0
     stop: int | None = None
+    opening: bytes = b""
 
     def may_hold(self, window: Window) -> bool:
         """False when nothing in it can be in the window."""
@@ -116,6 +119,21 @@ def chains(group: list[PlannedSource]) -> list[list[PlannedSource]]:
     for source in group:
         found.setdefault(source.family, []).append(source)
     return list(found.values())
+
+
+def are_apart(chains: list[list[PlannedSource]]) -> bool:
+    """True when all begin with lines of hosts of their own, as far as their first lines tell."""
+    seen: set[bytes] = set()
+    for sources in chains:
+        hosts: set[bytes] = set()
+        for source in sources:
+            clock = Clock(UTC, source.reference)
+            headers = [parse(line, clock) for line in source.opening.split(b"\n")[:-1]]
+            hosts.update(header.host for header in headers if header is not None)
+        if not hosts or hosts & seen:
+            return False
+        seen |= hosts
+    return True
 
 
 def default_log(notes: list[str]) -> str:
@@ -284,7 +302,7 @@ def _from_file(file: LogFile, zone: tzinfo) -> PlannedSource:
     )
     return PlannedSource(
         file.name, opened, file.reference, file.first, file.last, file.upper, hint, file.path, file.packed,
-        file.size, file.family,
+        file.size, file.family, opening=file.opening,
     )  # fmt: skip
 
 
