@@ -62,36 +62,26 @@ class OpenDKIM(Handler):
             host.gap_to, host.gap_from = state.now, None
             state.wide = True
         said = rest or b""
-        pair = _signatures.get(said)
-        if pair is not None:
-            _added(state, origin, queue_id, pair)
+        if said.startswith(b"DKIM-Signature"):
+            pair = _signatures.get(said) or _signature(said)
+            if pair is not None:
+                _added(state, origin, queue_id, pair)
+                return
+        if said.startswith(b"s=") and (said.endswith(b" SSL ") or said[-4:] == b" SSL"):
+            # The empty tail is no error, and comes with good signatures too.
+            state.owner = NOBODY
+            state.wide = state.wide or not run.ssl_lines or (state.begin is not None and not host.works)
+            run.seen = run.ssl_lines = True
             return
-        known = _SAID.get(said)
+        known = _EXTERNAL if said.endswith(b"] not internal") else _SAID.get(said)
         if known is None:
-            if said.startswith(b"DKIM-Signature"):
-                added = ADDED.fullmatch(said)
-                if added is not None:
-                    if len(_signatures) >= SIGNATURES_KEPT:
-                        _signatures.clear()
-                    _signatures[said] = (added[2], added[1])
-                    _added(state, origin, queue_id, (added[2], added[1]))
-                    return
-            if said.startswith(b"s=") and (said.endswith(b" SSL ") or said[-4:] == b" SSL"):
-                # The empty tail is no error, and comes with good signatures too.
-                state.owner = NOBODY
-                state.wide = state.wide or not run.ssl_lines or (state.begin is not None and not host.works)
-                run.seen = run.ssl_lines = True
-                return
-            if said.endswith(b"] not internal"):
-                known = _EXTERNAL
+            payload = payload_of(queue_id, rest)
+            if said.startswith(b"no signing table match for "):
+                _word(state, origin, queue_id, _no_match(payload))
             else:
-                payload = payload_of(queue_id, rest)
-                if said.startswith(b"no signing table match for "):
-                    _word(state, origin, queue_id, _no_match(payload))
-                else:
-                    _slow(state, origin, payload, line)
-                return
-        elif known.bits == OK:
+                _slow(state, origin, payload, line)
+            return
+        if known.bits == OK:
             if not run.success:
                 run.success = state.wide = True
             _answered(state, host)
@@ -110,6 +100,17 @@ class OpenDKIM(Handler):
 
 
 OPENDKIM: Final = OpenDKIM()
+
+
+def _signature(said: bytes) -> tuple[bytes, bytes] | None:
+    """Signing domain and selector of `DKIM-Signature field added (…)`, remembered; None for any other text."""
+    added = ADDED.fullmatch(said)
+    if added is None:
+        return None
+    if len(_signatures) >= SIGNATURES_KEPT:
+        _signatures.clear()
+    pair = _signatures[said] = (added[2], added[1])
+    return pair
 
 
 def _no_match(payload: bytes) -> Word:

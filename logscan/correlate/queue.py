@@ -35,6 +35,7 @@ from logscan.parse.postfix import (
 )
 
 QUOTE: Final = 0x22
+SENT: Final = b"sent"
 
 # First words of lines that say nothing about a message: left after one look.
 _SMTP_TALK: Final = (b"host ", b"lost connection with ", b"conversation with ", b"passing <", b"enabling ")
@@ -127,7 +128,7 @@ def delivered(state: State, origin: Origin, queue_id: bytes, rest: bytes) -> Non
     # Cut by partition, at the first blank: it is the quickest of all ways to look for something in bytes.
     to, _, tail = rest.partition(b" ")
     route, found, told = tail.partition(b", status=")
-    if not found or route[:6] != b"relay=" or to[-2:] != b">," or to[4] == QUOTE:
+    if not (found and route.startswith(b"relay=") and to.endswith(b">,")) or to[4] == QUOTE:
         # An alias (`orig_to=`) or an odd address, which is quoted as a whole: the whole form is compared.
         match = DELIVERY.match(rest) or DELIVERY_INTERNAL.match(rest)
         if match is None:
@@ -137,10 +138,13 @@ def delivered(state: State, origin: Origin, queue_id: bytes, rest: bytes) -> Non
         told = rest[match.end() :]
     else:
         recipient = to[4:-2]
-        status, _, told = told.partition(b" ")
+        if told.startswith(b"sent "):
+            status, told = SENT, told[5:]
+        else:
+            status, _, told = told.partition(b" ")
     leg.last = state.now
     linked = False
-    if status == b"sent":
+    if status == SENT:
         if told.partition(b"ed as ")[1]:
             linked = _follow(origin, leg, route, told)
     elif status[:7] == b"deliver" or status[:7] == b"undeliv":
