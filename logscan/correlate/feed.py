@@ -218,6 +218,20 @@ class Feed:
             self._hand_on(origin, header.payload, line)
         return origin
 
+    def replay(self, instants: list[int], lines: list[bytes], where: list[int], notes: bytes) -> None:
+        """Go through instants and take the lines of each. where: of each line, the index of its instant."""
+        state = self.state
+        count = len(where)
+        place = 0
+        due = where[0] if count else -1
+        for index, at in enumerate(instants):
+            if at != state.now:
+                self.reached(at)
+            while due == index:
+                self.again(at, lines[place], notes[place])
+                place += 1
+                due = where[place] if place < count else -1
+
     def again(self, at: int, line: bytes, note: int) -> bool:
         """Take a line whose instant is known, and was reached. note: what has to be done to its writer first.
 

@@ -78,7 +78,7 @@ def _nothing() -> None:
 def shares(jobs: int) -> Shares:
     """How a log is shared out among so many processes, this one among them."""
     # What sifting costs, and replaying what is left, of what reading does.
-    sifting, replaying = 1.2, 0.15
+    sifting, replaying = 1.25, 0.13
     return Shares(jobs - 1, max(0.0, sifting - replaying * (jobs - 1)))
 
 

@@ -30,7 +30,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -199,29 +199,32 @@ def race(log: Path, packed: bool, dated: bool, lines: int, runs: int, only: set[
 
 
 def growth(sizes: list[int], seed: int, form: str, runs: int, scratch: Path) -> Iterator[str]:
-    """Rows of a table: logscan on made logs of these many lines, whole and of the last hour."""
+    """Rows of a table: logscan and pflogsumm on made logs of these many lines, and logscan on the last hour of them."""
     yield (
-        "| lines | size | time | CPU | peak memory | lines per second | last hour: time | peak memory |\n"
-        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+        "| lines | tool | time | CPU | peak memory | lines per second | times as fast as one process | as pflogsumm |\n"
+        "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     )
     for lines in sizes:
         log, truth = make_log(scratch, lines, seed, form)
-        logscan = logscan_command()
-        whole = Tool("whole", "", f"{logscan} report LOG --format json --timezone UTC --jobs 1")
+        entrants = list(logscan_tools())
         since = f"--since @{truth['arrivals_end'] - 3600}"
-        hour = Tool("hour", "", f"{logscan} report LOG --format json --timezone UTC --jobs 1 {since}")
-        rounds([whole, hour], log, runs, scratch)
-        problem = whole.problem or hour.problem
-        if problem:
-            yield f"| {lines:,} | | {problem} | | | | | |"
-        else:
-            seconds = statistics.median(whole.times)
-            yield (
-                f"| {lines:,} | {log.stat().st_size / 1e6:.0f} MB | {seconds:.2f} s | {statistics.median(whole.cpu):.2f} s |"
-                f" {whole.peak / 1e6:.0f} MB | {lines / seconds:,.0f} | {statistics.median(hour.times):.2f} s |"
-                f" {hour.peak / 1e6:.0f} MB |"
-            )
+        hour = replace(entrants[0], name="logscan, last hour", run=f"{entrants[0].run} {since}", times=[], cpu=[])
+        peer = Tool("pflogsumm", "pflogsumm LOG", "pflogsumm LOG", problem_of("pflogsumm"))
+        entrants += [hour, peer]
+        rounds(entrants, log, runs, scratch)
         log.unlink()
+        for place, tool in enumerate(entrants):
+            if tool.problem or not tool.times:
+                yield f"| {lines:,} | {tool.name} | {tool.problem or 'not run'} | | | | | |"
+                continue
+            seconds = statistics.median(tool.times)
+            whole = tool is not hour
+            alone = ratio(entrants[place - 1].times, tool.times) if ", two" in tool.name else ""
+            beside = ratio(peer.times, tool.times) if whole and tool is not peer else ""
+            yield (
+                f"| {lines:,} | {tool.name} | {seconds:.2f} s | {statistics.median(tool.cpu):.2f} s |"
+                f" {tool.peak / 1e6:.0f} MB | {f'{lines / seconds:,.0f}' if whole else ''} | {alone} | {beside} |"
+            )
 
 
 def machine() -> str:
@@ -328,8 +331,8 @@ def report(args: argparse.Namespace, scratch: Path) -> Iterator[str]:
     if args.growth:
         yield "## How it grows\n"
         yield (
-            f"`logscan report LOG --format json --jobs 1` on logs made by `generate.py --seed {args.seed} --form {args.form[0]}`,"
-            f" whole and `--since` an hour before the last mail; medians of {args.runs} runs.\n"
+            f"On logs made by `generate.py --seed {args.seed} --form {args.form[0]}`; the last hour is `--since` an hour"
+            f" before the last mail; medians of {args.runs} runs.\n"
         )
         sizes = [int(size) for size in args.growth.split(",")]
         yield from growth(sizes, args.seed, args.form[0], args.runs, scratch)
