@@ -40,6 +40,7 @@ from logscan.options import (
     Outcome,
     Output,
     ReportFormat,
+    Scheduler,
     Since,
     TailFormat,
     Timezone,
@@ -182,6 +183,7 @@ def report(
     opendkim_conf: OpendkimConf = None,
     timezone: Timezone = None,
     jobs: Jobs = None,
+    scheduler: Scheduler = None,
     color: ColorWhen = Color.auto,
 ) -> int:
     """Count signed, unsigned and milter-hit mail, problems first."""
@@ -200,6 +202,7 @@ def report(
         opendkim_conf=opendkim_conf,
         timezone=timezone,
         jobs=jobs,
+        scheduler=scheduler,
         compare=compare,
     )
     with screen.Bar() as bar:

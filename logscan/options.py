@@ -109,6 +109,14 @@ Timezone = Annotated[
 Jobs = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Processes to read a large log with. Default: one per core.")
 ]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Have the workers of the Dask cluster at tcp://HOST:PORT help; they open the logs themselves. Needs the"
+        " extra 'fleet'.",
+    ),
+]
 Output = Annotated[
     str | None, typer.Option(metavar="FILE", help="Write there instead of to standard output ('-').")
 ]

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from logscan import timespan
 from logscan.compare import count_earlier, earlier, is_whole
@@ -32,6 +32,9 @@ from logscan.sources.blocks import LONGEST_LINE, read_blocks
 from logscan.sources.plan import Plan, PlannedSource, are_apart, chains, plan
 from logscan.sources.seek import narrowed
 from logscan.tally import KEEP, Tally
+
+if TYPE_CHECKING:
+    from logscan.jobs.fleet import Fleet
 
 Warn = Callable[[str], None]
 Progress = Callable[[int, int | None], None]
@@ -60,8 +63,8 @@ class Options:
     """What the commands were asked for, as typed; None and [] where nothing was.
 
     hosts, domains: only these; a domain is the envelope sender's. by: tables to show. limit: problem messages
-    to list. our_domains: domains that are ours. jobs: processes to read with. compare: also count the time of the
-    same length before, and tell what changed.
+    to list. our_domains: domains that are ours. jobs: processes to read with. scheduler: address of a Dask cluster
+    whose workers help. compare: also count the time of the same length before, and tell what changed.
     """
 
     logs: list[str] = field(default_factory=list)
@@ -75,6 +78,7 @@ class Options:
     opendkim_conf: str | None = None
     timezone: str | None = None
     jobs: int | None = None
+    scheduler: str | None = None
     compare: bool = False
 
 
@@ -129,6 +133,7 @@ class Job:
         self.partial = False
         self.blank = False  # as of a ReportResult
         self._opened = ExitStack()
+        self._joined: Fleet | None = None
         self._mail_elsewhere = False  # mail lines are in a log of which only a part was read
         self.warned: list[str] = []
         self._warn = _noting(warn, self.warned)
@@ -214,21 +219,38 @@ class Job:
             for source in sources:
                 self._single(source)
             return
-        # Not before they are needed: most logs are small.
-        from logscan.jobs.pool import Pool, shares
-        from logscan.jobs.reading import read
+        # Not before it is needed: most logs are small.
+        from logscan.jobs import parts, pool, reading
 
-        pool = Pool(jobs - 1, 2 * jobs)
-        self._opened.callback(pool.close)
-        read(self, sources, pool, shares(jobs))
+        fleet = self._fleet()
+        if fleet is None:
+            workers: pool.Workers = pool.Pool(jobs - 1, 2 * jobs)
+            self._opened.callback(workers.close)
+            shares = pool.shares(jobs)
+        else:
+            workers, shares = fleet, parts.Shares(fleet.workers, 0)
+        reading.read(self, sources, workers, shares)
 
     def _processes(self, sources: list[PlannedSource]) -> int:
         """With how many processes to read them: one where messages are wanted, in their order, or there are few."""
         if self.run.tally is None or self.run.keep is not None or self.earlier is not None:
             return 1
+        if self.options.scheduler is not None:
+            return 2
         if self.options.jobs is None and sum(source.size for source in sources) < WORTHWHILE:
             return 1
         return _cores() if self.options.jobs is None else self.options.jobs
+
+    def _fleet(self) -> Fleet | None:
+        """The workers of the cluster that was asked for."""
+        if self.options.scheduler is None:
+            return None
+        if self._joined is None:
+            from logscan.jobs.fleet import Fleet
+
+            self._joined = Fleet(self.options.scheduler)
+            self._opened.callback(self._joined.close)
+        return self._joined
 
     def _single(self, source: PlannedSource) -> None:
         source = self.narrowed(source)
@@ -248,12 +270,13 @@ class Job:
         """Sources that overlap in time, as one log. A chain's files follow each other."""
         jobs = self._processes([source for sources in followed for source in sources])
         if jobs > 1 and are_apart(followed):
-            from logscan.jobs.merging import read
-            from logscan.jobs.pool import Pool
+            from logscan.jobs import merging, pool
 
-            pool = Pool(jobs, jobs)
-            self._opened.callback(pool.close)
-            read(self, followed, pool)
+            workers: pool.Workers | None = self._fleet()
+            if workers is None:
+                workers = pool.Pool(jobs, jobs)
+                self._opened.callback(workers.close)
+            merging.read(self, followed, workers)
             return
         followed = [[self.narrowed(source) for source in sources] for sources in followed]
         foreign = self.run.state.foreign_lines
@@ -301,6 +324,10 @@ class Job:
             self._progress(sum(info.bytes for info in self.infos), self._total)
 
     # --- what was wrong with it ---
+
+    def unread_elsewhere(self, name: str) -> None:
+        """Another process could not read a source that this one can."""
+        self._warn(f"note: {name}: read here, for a worker could not open it")
 
     def problem(self, problem: SourceError) -> None:
         self.problems.append(problem)
@@ -510,7 +537,8 @@ def report_of(
     except NotApartError:
         # From the beginning, by one process; what was said is not said again.
         tally = Tally()
-        job = kind(replace(options, jobs=1), warn=_once(warn, job.warned), progress=progress, now=now, tally=tally)
+        alone = replace(options, jobs=1, scheduler=None)
+        job = kind(alone, warn=_once(warn, job.warned), progress=progress, now=now, tally=tally)
         job.read()
     run = job.run
     tally.fold(run.known, everything=True)

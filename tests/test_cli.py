@@ -40,6 +40,7 @@ class Options:
     opendkim_conf: str | None
     timezone: str | None
     jobs: int | None
+    scheduler: str | None = None
     compare: bool = False
 
 
@@ -149,7 +150,7 @@ def test_the_end_of_the_process_is_not_spent_on_the_collector() -> None:
 def test_report_passes_every_option_on(engine: Engine) -> None:
     words = "report a.log b.log --since yesterday --until now --host mx1 --host mx2 --domain example.org"
     words += " --by reason --by hour --limit 5 --our-domain example.net --opendkim-conf o.conf"
-    words += " --timezone UTC --jobs 2"
+    words += " --timezone UTC --jobs 2 --scheduler tcp://192.0.2.1:8786"
     assert main(words.split()) == 0
     assert engine.asked == Options(
         logs=["a.log", "b.log"],
@@ -163,6 +164,7 @@ def test_report_passes_every_option_on(engine: Engine) -> None:
         opendkim_conf="o.conf",
         timezone="UTC",
         jobs=2,
+        scheduler="tcp://192.0.2.1:8786",
     )
 
 

@@ -16,9 +16,10 @@ from logscan.correlate.state import LEG_CAP
 from logscan.errors import NotApartError, SourceError
 from logscan.jobs.digest import Digest
 from logscan.jobs.parts import CRUMB, LARGEST, SMALLEST, Part, Shares, cut
-from logscan.jobs.pool import Pool, Result
+from logscan.jobs.pool import Result, Workers
 from logscan.jobs.reading import add, task_of
 from logscan.jobs.replay import Step, fits, steps, take_counts, take_step
+from logscan.jobs.sift import sift
 from logscan.model import SourceInfo
 from logscan.parse.header import parse
 from logscan.parse.stamps import Clock, Place
@@ -32,13 +33,13 @@ _AHEAD = 512 << 20
 _PARTS_AHEAD = 2  # of a chain
 
 
-def read(job: Job, chains: list[list[PlannedSource]], pool: Pool) -> None:
+def read(job: Job, chains: list[list[PlannedSource]], workers: Workers) -> None:
     """Read chains of sources that overlap in time. Raises NotApartError."""
     begin = len(job.infos)
     every = [source for sources in chains for source in sources]
     foreign = job.run.state.foreign_lines
     with job.run.feeding(job.clock_of(every)) as feed:
-        merging = _Merging(job, pool, feed, chains)
+        merging = _Merging(job, workers, feed, chains)
         merging.read()
     mail = merging.mail or any(source.part is not None for source in every)
     job.check(feed, job.infos[begin:], mail, job.run.state.foreign_lines - foreign)
@@ -47,10 +48,10 @@ def read(job: Job, chains: list[list[PlannedSource]], pool: Pool) -> None:
 class _Merging:
     """One group of chains while it is read."""
 
-    def __init__(self, job: Job, pool: Pool, feed: Feed, chains: list[list[PlannedSource]]) -> None:
+    def __init__(self, job: Job, workers: Workers, feed: Feed, chains: list[list[PlannedSource]]) -> None:
         self.mail = False
         self._job = job
-        self._pool = pool
+        self._workers = workers
         self._feed = feed
         size = min(max(_AHEAD // (_PARTS_AHEAD * len(chains)), SMALLEST), LARGEST)
         self._parts = [self._cut(sources, size) for sources in chains]
@@ -87,7 +88,7 @@ class _Merging:
         """Have the chain's next parts sifted."""
         waiting = self._waiting[number]
         while len(waiting) < _PARTS_AHEAD and (part := next(self._parts[number], None)) is not None:
-            waiting.append((part, self._pool.submit(part.task)))
+            waiting.append((part, self._workers.submit(part.task)))
 
     def _chain(self, number: int) -> Iterator[tuple[int, Step]]:
         """One chain's steps, each with the newest instant of the chain so far."""
@@ -103,8 +104,13 @@ class _Merging:
             self._fill(number)
             if failed:
                 continue
+            if digest is not None and digest.unreadable:
+                digest = sift(part.task)  # there only, perhaps
+                if digest.good:
+                    self._job.unread_elsewhere(info.name)
             if digest is None or not (digest.good or digest.unreadable):
                 raise NotApartError
+            clock = None
             if self._fits(number, part, digest, place):
                 add(info, digest.info)
                 take_counts(self._job.run, self._feed, digest)
@@ -115,13 +121,14 @@ class _Merging:
                 if place is not None:
                     clock.resume(place)
                 found = self._lines(part, clock, info)
-                place = clock.place()
             try:
                 for step in found:
                     info.first = step.at if info.first is None else info.first
                     info.last = step.at
                     newest = max(newest, step.at)
                     yield newest, step
+                if clock is not None:
+                    place = clock.place()
             except SourceError as problem:
                 failed = True
                 self._job.infos.remove(info)

@@ -1,11 +1,11 @@
-"""Processes of this machine that sift parts of logs ahead of the one that reads."""
+"""Processes that sift parts of logs ahead of the one that reads."""
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import signal
 import sys
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -14,22 +14,46 @@ from functools import partial
 
 from logscan.jobs.digest import Digest, Task
 from logscan.jobs.parts import Part, Shares
-from logscan.jobs.sift import sift
+from logscan.jobs.sift import work
 
 # Waits for a digest; None when the process that was at it died.
 Result = Callable[[], Digest | None]
 
 
-class Pool:
-    """Sifts parts, never more than a few ahead of the reader. Close it.
+class Workers(ABC):
+    """Processes that sift parts, never more than a few ahead of the reader. Close them.
 
-    workers: processes. ahead: parts that are sifted before the reader wants them, or are its own.
+    parts_ahead: how many parts are sifted before the reader wants them, or are its own.
     """
 
-    def __init__(self, workers: int, ahead: int) -> None:
+    parts_ahead: int
+
+    @abstractmethod
+    def submit(self, task: Task) -> Result:
+        """Have a part sifted."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End, or let go."""
+
+    def ahead(self, parts: Iterator[Part]) -> Iterator[tuple[Part, Digest | None]]:
+        """Each part in order, with its digest, or None for one that the reader has to read itself."""
+        waiting: deque[tuple[Part, Result | None]] = deque()
+        for part in parts:
+            waiting.append((part, None if part.own else self.submit(part.task)))
+            if len(waiting) > self.parts_ahead:
+                yield _next(waiting)
+        while waiting:
+            yield _next(waiting)
+
+
+class Pool(Workers):
+    """Processes of this machine."""
+
+    def __init__(self, workers: int, parts_ahead: int) -> None:
         # A process that was forked has all modules there already. Elsewhere than on Linux that is not safe.
         how = "fork" if sys.platform == "linux" else "spawn"
-        self._ahead = ahead
+        self.parts_ahead = parts_ahead
         self._workers = ProcessPoolExecutor(workers, multiprocessing.get_context(how), _begin)
         self._broken = False
 
@@ -37,21 +61,11 @@ class Pool:
         """End the processes."""
         self._workers.shutdown(wait=False, cancel_futures=True)
 
-    def ahead(self, parts: Iterator[Part]) -> Iterator[tuple[Part, Digest | None]]:
-        """Each part in order, with its digest, or None for one that the reader has to read itself."""
-        waiting: deque[tuple[Part, Result | None]] = deque()
-        for part in parts:
-            waiting.append((part, None if part.own else self.submit(part.task)))
-            if len(waiting) > self._ahead:
-                yield _next(waiting)
-        while waiting:
-            yield _next(waiting)
-
     def submit(self, task: Task) -> Result:
         """Have a part sifted."""
         if not self._broken:
             try:
-                future = self._workers.submit(_sift, task)
+                future = self._workers.submit(work, task)
                 return partial(self._result, future)
             except BrokenProcessPool:
                 self._broken = True
@@ -80,13 +94,6 @@ def shares(jobs: int) -> Shares:
     # What sifting costs, and replaying what is left, of what reading does.
     sifting, replaying = 1.25, 0.13
     return Shares(jobs - 1, max(0.0, sifting - replaying * (jobs - 1)))
-
-
-def _sift(task: Task) -> Digest:
-    digest = sift(task)
-    # The sieve's own parts point at each other.
-    gc.collect()
-    return digest
 
 
 def _begin() -> None:

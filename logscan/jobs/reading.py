@@ -15,13 +15,13 @@ from logscan.model import SourceInfo
 from logscan.parse.stamps import Clock, Place
 
 if TYPE_CHECKING:
-    from logscan.jobs.pool import Pool
+    from logscan.jobs.pool import Workers
     from logscan.pipeline import Job
     from logscan.sources.plan import PlannedSource
 
 
-def read(job: Job, sources: list[PlannedSource], pool: Pool, shares: Shares) -> None:
-    """Read sources that follow each other, parts of them in the pool's processes."""
+def read(job: Job, sources: list[PlannedSource], workers: Workers, shares: Shares) -> None:
+    """Read sources that follow each other, parts of them in other processes."""
     size = sum(source.size for source in sources)
     rounds = shares.rounds(min(max(size // (2 * (shares.others + 1)), SMALLEST), LARGEST))
 
@@ -32,7 +32,7 @@ def read(job: Job, sources: list[PlannedSource], pool: Pool, shares: Shares) -> 
 
     reading: _Reading | None = None
     try:
-        for part, digest in pool.ahead(parts()):
+        for part, digest in workers.ahead(parts()):
             if part.first:
                 reading = _Reading(job, part)
             assert reading is not None
@@ -77,6 +77,7 @@ class _Reading:
         self._foreign = job.run.state.foreign_lines
         self._before: Place | None = None
         self._failed = False
+        self._told = False
         self._feeding = ExitStack()
         clock = Clock(job.zone, part.source.reference, part.source.year_hint)
         self._feed: Feed = self._feeding.enter_context(job.run.feeding(clock))
@@ -97,6 +98,10 @@ class _Reading:
                 self._failed = True
                 self._job.infos.remove(self._info)
                 self._job.problem(problem)
+            else:
+                if digest is not None and digest.unreadable and self._info.ends_early is None and not self._told:
+                    self._told = True
+                    self._job.unread_elsewhere(self._info.name)
         self._before = feed.clock.place()
         return not self._failed
 
