@@ -115,6 +115,11 @@ def zone(name: str | None) -> tzinfo:
     return found
 
 
+def is_named(zone: tzinfo) -> bool:
+    """True when a pickled zone is the same on another machine: it is known by a name or a rule."""
+    return not isinstance(zone, _FileZone)
+
+
 def _instant(text: str, now: datetime, latest: date) -> int | None:
     """The instant of a T, or None. latest: the last day that a date without a year may be."""
     text = " ".join(text.split())

@@ -147,7 +147,7 @@ def _only_here(
 def test_a_cluster_that_is_not_there_is_one_line(
     hosts: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(fleet, "_PATIENCE", "1s")
+    monkeypatch.setattr(fleet, "_PATIENCE", 1)
     assert main(["report", str(hosts[0]), "--scheduler", "tcp://127.0.0.1:9"]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert line.startswith("logscan: --scheduler: no cluster at tcp://127.0.0.1:9: ")
