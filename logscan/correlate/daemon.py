@@ -24,7 +24,7 @@ from logscan.correlate.state import (
     payload_of,
     word,
 )
-from logscan.correlate.transit import QUEUE_ID, find_leg, open_leg
+from logscan.correlate.transit import QUEUE_ID, find_leg, first_of, open_leg
 from logscan.model import Fault
 from logscan.parse.opendkim_lines import LINES
 
@@ -230,10 +230,10 @@ def _leg(state: State, origin: Origin, queue_id: bytes) -> Leg | None:
     """The leg that OpenDKIM speaks of. Its host name may differ from Postfix's when files are merged."""
     if origin.host.only is None:
         # Two instances may hold the same ID: a milter only ever speaks of the mail that is not queued yet.
-        for space in origin.host.spaces.values():
-            leg = space.legs.get(queue_id)
-            if leg is not None and leg.active is None:
-                return leg
+        spaces = origin.host.spaces.values()
+        leg = first_of([leg for space in spaces if (leg := space.legs.get(queue_id)) and leg.active is None])
+        if leg is not None:
+            return leg
     leg = find_leg(origin.host, queue_id)
     if leg is not None:
         return leg

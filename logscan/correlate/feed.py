@@ -232,6 +232,18 @@ class Feed:
                 place += 1
                 due = where[place] if place < count else -1
 
+    def forget(self, tag: bytes, note: int) -> None:
+        """Do to a writer, if it is known, what lines of it that were left out would have done."""
+        origin = self.writers.get(tag)
+        if origin is not None:
+            self._prepare(origin, note)
+
+    def _prepare(self, origin: Origin, note: int) -> None:
+        if note == NEW_SESSION:
+            new_session(self.state, origin)
+        elif note == NO_LEG:
+            origin.leg = None
+
     def again(self, at: int, line: bytes, note: int) -> bool:
         """Take a line whose instant is known, and was reached. note: what has to be done to its writer first.
 
@@ -269,10 +281,8 @@ class Feed:
             payload = header.payload
             tag = _tag(header)
             origin = self.writers.get(tag) or self.writers.add(self.state, tag, header)
-        if note == NEW_SESSION:
-            new_session(self.state, origin)
-        elif note == NO_LEG:
-            origin.leg = None
+        if note != PLAIN:
+            self._prepare(origin, note)
         if payload.startswith(REPEAT):
             self.repeated(origin, payload, line)
         else:
@@ -342,6 +352,10 @@ class Writers:
             self.old = dict(self.young)
             self.young.clear()
             self.young.update(busy[-GENERATION // 2 :])
+        return self.make(state, tag, header)
+
+    def make(self, state: State, tag: bytes, header: Header) -> Origin:
+        """A new writer."""
         origin = make_origin(state, state.host(header.host), header.program, header.pid, header.payload)
         self.young[tag] = origin
         return origin

@@ -180,20 +180,20 @@ def _follow(origin: Origin, leg: Leg, route: bytes, told: bytes) -> bool:
         if not told.startswith(b"(forwarded as "):
             return False
         child = find_leg(host, told[14:-1])
-        if child is None or child.kind != MADE or child is leg:
+        if child is None or child is leg:
             return False
-        child.tainted = child.tainted or leg.kind == LOST
-        if child.first < leg.first:
+        leg.tainted = child.tainted = leg.tainted or child.tainted or leg.kind == LOST
+        if child.kind != MADE or child.first < leg.first:
             return False
         join(leg, child)
         return True
     # A filter that passes Postfix's answer on says it twice (amavis); the last one is the queue ID.
     found = QUEUED_AS.findall(told)
     child = find_leg(host, found[-1]) if found else None
-    if child is None or child is leg or child.kind != SMTPD:
+    if child is None or child is leg:
         return False
-    child.tainted = child.tainted or leg.kind == LOST
-    if child.first < leg.first or not is_local_client(child.opened, host.name):
+    leg.tainted = child.tainted = leg.tainted or child.tainted or leg.kind == LOST
+    if child.kind != SMTPD or child.first < leg.first or not is_local_client(child.opened, host.name):
         return False
     join(leg, child)
     return True
@@ -220,6 +220,7 @@ class Postsuper(Handler):
         if leg is None:
             if not rest or queue_id not in (b"Deleted", b"Requeued", b"Placed on hold", b"Released from hold"):
                 known(state, origin, payload_of(queue_id, rest))
+            state.owner = None
             return
         state.owner = leg
         state.wide = True

@@ -86,15 +86,17 @@ def find_leg(host: Host, queue_id: bytes) -> Leg | None:
     space = host.only
     if space is not None:
         return space.legs.get(queue_id) or space.closed.get(queue_id)
-    for space in host.spaces.values():
-        leg = space.legs.get(queue_id)
-        if leg is not None:
-            return leg
-    for space in host.spaces.values():
-        leg = space.closed.get(queue_id)
-        if leg is not None:
-            return leg
-    return None
+    found = [leg for space in host.spaces.values() if (leg := space.legs.get(queue_id)) is not None]
+    found = found or [leg for space in host.spaces.values() if (leg := space.closed.get(queue_id)) is not None]
+    return first_of(found)
+
+
+def first_of(legs: list[Leg]) -> Leg | None:
+    """The leg of the instance that was seen first, of several that an ID may mean; None of none."""
+    if len(legs) > 1:
+        for leg in legs:
+            leg.tainted = True  # where only a part of the log is read, another instance may seem to be the first
+    return legs[0] if legs else None
 
 
 def join(parent: Leg, child: Leg) -> None:

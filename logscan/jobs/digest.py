@@ -47,7 +47,8 @@ class Digest:
     The rest is what a reader of the kept lines has to check before and to know after: ids of the messages left out,
     joined; how many of them came from pickup, and if any that cleanup opened began early; the tags of Postfix's
     writers; the most legs open at once; hosts, and how many instances they have; the clock after its first stamp and
-    at its end; what was counted of the lines left out.
+    at its end; what has to be done to writers, by their tags, since lines of them were left out; what was counted of
+    the lines left out.
     """
 
     info: SourceInfo
@@ -66,6 +67,7 @@ class Digest:
     most_open: int = 0
     hosts: frozenset[bytes] = frozenset()
     instances: int = 0
+    writers: list[tuple[bytes, int]] = field(default_factory=list)
     first_stamp: bytes = b""
     begun: Place | None = None
     ended: Place | None = None

@@ -82,6 +82,8 @@ def take_step(feed: Feed, step: Step) -> bool:
 
 def take_counts(run: Run, feed: Feed, digest: Digest) -> None:
     """Add what the lines that were left out came to."""
+    for tag, note in digest.writers:
+        feed.forget(tag, note)
     run.state.foreign_lines += digest.foreign
     run.state.not_mail += digest.not_mail
     feed.unread += digest.unread

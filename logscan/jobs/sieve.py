@@ -40,6 +40,8 @@ HELD: Final = 50_000
 SLACK: Final = 10
 # More legs than that are a loop.
 LONGEST_CHAIN: Final = 16
+# In a part; more are no mail log's.
+MOST_WRITERS: Final = 50_000
 _NEVER: Final = 1 << 62
 
 
@@ -61,8 +63,8 @@ class Sieve(Run):
         self.result = digest
         self.state.begin = _NEVER
         self.state.opendkim_names = set(digest.names)
-        self.tags: set[bytes] = set()
-        self.writers = _Tags(self.tags)
+        self.all = _AllWriters()
+        self.writers = self.all
         self.ids: list[bytes] = []
 
     def sift(self, feed: Feed, block: bytes) -> None:
@@ -102,9 +104,11 @@ class Sieve(Run):
         """The part is at its end: fill the digest."""
         state, result = self.state, self.result
         sifter.flush()
+        tags: list[bytes] = []
         result.good = not (
             state.astray
             or sifter.astray
+            or self.all.crowded
             or frozenset(state.opendkim_names) != result.names
             or any(host.early and not host.spaces for host in state.hosts.values())
         )
@@ -113,7 +117,13 @@ class Sieve(Run):
         result.tables = self.tally.tables()
         result.ids = b"\n".join(self.ids)
         result.lines = b"\n".join(sifter.kept)
-        result.tags = frozenset(self.tags)
+        for tag, origin in self.writers.items():
+            if origin.space is not None:
+                tags.append(tag)
+                note = _at_end(origin)
+                if note != PLAIN:
+                    result.writers.append((tag, note))
+        result.tags = frozenset(tags)
         result.hosts = frozenset(state.hosts)
         result.instances = max((len(host.spaces) for host in state.hosts.values()), default=0)
         result.foreign = state.foreign_lines - sifter.strangers
@@ -255,15 +265,22 @@ class Kept(Sifter):
         return note
 
 
-class _Tags(Writers):
-    """Writers that note the tags of Postfix's."""
+class _AllWriters(Writers):
+    """Writers of which none is forgotten. crowded: there would be too many."""
 
-    def __init__(self, tags: set[bytes]) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._tags = tags
+        self.crowded = False
 
     def add(self, state: State, tag: bytes, header: Header) -> Origin:
-        origin = super().add(state, tag, header)
-        if b"postfix" in origin.program or origin.space is not None:
-            self._tags.add(tag)
-        return origin
+        if len(self.young) >= MOST_WRITERS:
+            self.crowded = True
+            self.young.clear()
+        return self.make(state, tag, header)
+
+
+def _at_end(origin: Origin) -> int:
+    """What has to be done to a writer at the end of the part, since its last lines were left out."""
+    if origin.connected and (origin.session is None or not origin.session.kept):
+        return NEW_SESSION
+    return NO_LEG if origin.leg is not None and origin.leg.dropped else PLAIN

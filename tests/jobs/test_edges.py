@@ -1,0 +1,68 @@
+"""Small logs at whose cut something goes on that a part of them does not show."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from test_cuts import in_parts, whole, write
+
+HOST = "mx"
+
+SESSION = [
+    "09:00:00 postfix/smtpd[102]: warning: connect to Milter service inet:127.0.0.1:8891: Connection refused",
+    "09:01:35 postfix/smtpd[102]: connect from client.example.com[198.51.100.7]",
+    "CUT",
+    "09:32:00 postfix/smtpd[102]: 107A91C0302: client=localhost[127.0.0.1]",
+    "09:32:00 postfix/cleanup[201]: 107A91C0302: message-id=<1@app.example.org>",
+]
+# Two instances hold the same ID; which of them was seen first, only the whole log tells.
+TWO_INSTANCES = [
+    "07:01:17 postfix/smtpd[9710]: connect from out4.example.net[198.51.100.82]",
+    "CUT",
+    "08:48:33 postfix-out/postscreen[9594]: CONNECT from [198.51.100.83]:28529 to [192.0.2.1]:25",
+    "09:02:26 postfix/smtpd[9854]: connect from out8.example.net[203.0.113.39]",
+    "09:02:27 postfix/smtpd[9854]: 4gTSdv4BVJz1jfZ: client=out8.example.net[203.0.113.39]",
+    "09:02:27 postfix-out/cleanup[9848]: 4gTSdv4BVJz1jfZ: message-id=<5bd091c2f27cd296@example.net>",
+    "09:02:27 opendkim[9845]: 4gTSdv4BVJz1jfZ: DKIM verification successful",
+    "09:02:27 postfix/qmgr[9587]: 4gTSdv4BVJz1jfZ: from=<a@example.net>, size=500, nrcpt=1 (queue active)",
+    "09:02:27 postfix/lmtp[9621]: 4gTSdv4BVJz1jfZ: to=<klara@example.com>, relay=mx[private/dovecot-lmtp], delay=0.79,"
+    " delays=0.28/0.03/0.08/0.4, dsn=2.0.0, status=sent (250 2.0.0 <klara@example.com> Saved)",
+    "09:02:27 postfix/qmgr[9587]: 4gTSdv4BVJz1jfZ: removed",
+    "10:17:04 postfix/qmgr[9587]: 4gTSZs62vtz1jfb: removed",
+]
+FILTER = [
+    "05:28:32 postfix/qmgr[11]: 1CA1B49796: removed",
+    "CUT",
+    "06:19:36 postfix-out/smtpd[904]: connect from out6.example.net[192.0.2.40]",
+    "06:24:35 postfix/submission/smtpd[914]: connect from dsl-11.example.net[203.0.113.144]",
+    "06:24:35 postfix/submission/smtpd[914]: B393A49797: client=dsl-11.example.net[203.0.113.144], sasl_method=PLAIN,"
+    " sasl_username=carla@example.org",
+    "06:24:35 postfix/cleanup[907]: B393A49797: message-id=<2@example.org>",
+    "06:24:35 opendkim[886]: B393A49797: DKIM-Signature field added (s=2026a, d=example.org)",
+    "06:24:36 postfix/qmgr[11]: B393A49797: from=<carla@example.org>, size=500, nrcpt=1 (queue active)",
+    "06:24:37 postfix/amavis/smtpd[915]: 9552D49795: client=localhost[127.0.0.1]",
+    "06:24:37 postfix-out/cleanup[913]: 9552D49795: message-id=<2@example.org>",
+    "06:24:37 postfix/smtp[837]: B393A49797: to=<felix@example.net>, relay=127.0.0.1[127.0.0.1]:10024, delay=0.5,"
+    " delays=0.26/0/0.13/0.11, dsn=2.0.0, status=sent (250 2.0.0 from MTA: 250 2.0.0 Ok: queued as 9552D49795)",
+    "06:24:37 postfix/qmgr[11]: B393A49797: removed",
+    "06:27:40 postfix/cleanup[883]: 7310F3F23C: message-id=<f2ff56ef011ebc9f@example.net>",
+]
+DELETED = [
+    "06:40:00 postfix/smtpd[101]: 4F2A91C0301: client=localhost[127.0.0.1]",
+    "CUT",
+    "06:52:00 postfix/smtpd[101]: disconnect from localhost[127.0.0.1] ehlo=1 mail=1 rcpt=1 data=1 quit=1",
+    "06:52:30 postfix/postsuper[601]: 4F2A91C0301: removed",
+]
+
+
+@pytest.mark.parametrize("lines", [SESSION, TWO_INSTANCES, FILTER, DELETED], ids=["session", "two", "filter", "deleted"])
+def test_what_goes_on_at_a_cut(lines: list[str], tmp_path: Path) -> None:
+    cut = lines.index("CUT")
+    log = [f"Nov 20 {line[:8]} {HOST}{line[8:]}".encode() for line in lines if line != "CUT"]
+    path = write(tmp_path / "maillog", log)
+    size = sum(len(line) + 1 for line in log[:cut])
+    report, here = in_parts(path, [size])
+    assert here.parts == 2
+    assert json.loads(report) == json.loads(whole(path))
