@@ -41,7 +41,6 @@ FILTER = [
     " sasl_username=carla@example.org",
     "06:24:35 postfix/cleanup[907]: B393A49797: message-id=<2@example.org>",
     "06:24:35 opendkim[886]: B393A49797: DKIM-Signature field added (s=2026a, d=example.org)",
-    "06:24:36 postfix/qmgr[11]: B393A49797: from=<carla@example.org>, size=500, nrcpt=1 (queue active)",
     "06:24:37 postfix/amavis/smtpd[915]: 9552D49795: client=localhost[127.0.0.1]",
     "06:24:37 postfix-out/cleanup[913]: 9552D49795: message-id=<2@example.org>",
     "06:24:37 postfix/smtp[837]: B393A49797: to=<felix@example.net>, relay=127.0.0.1[127.0.0.1]:10024, delay=0.5,"
