@@ -18,7 +18,7 @@ from logscan.jobs.digest import Digest
 from logscan.jobs.parts import CRUMB, LARGEST, SMALLEST, Part, Shares, cut
 from logscan.jobs.pool import Result, Workers
 from logscan.jobs.reading import add, task_of
-from logscan.jobs.replay import Step, fits, steps, take_counts, take_step
+from logscan.jobs.replay import Step, fits, leave_writers, steps, take_counts, take_step
 from logscan.jobs.sift import sift
 from logscan.model import SourceInfo
 from logscan.parse.header import parse
@@ -129,6 +129,8 @@ class _Merging:
                     yield newest, step
                 if clock is not None:
                     place = clock.place()
+                else:
+                    leave_writers(self._feed, digest)
             except SourceError as problem:
                 failed = True
                 self._job.infos.remove(info)

@@ -46,6 +46,7 @@ def replay(run: Run, feed: Feed, digest: Digest) -> None:
     lines = digest.lines.split(b"\n")
     feed.replay(digest.instants.tolist(), lines, digest.where.tolist(), bytes(digest.notes))
     take_counts(run, feed, digest)
+    leave_writers(feed, digest)
     if digest.ended is not None:
         feed.resume(digest.ended)
 
@@ -82,13 +83,17 @@ def take_step(feed: Feed, step: Step) -> bool:
 
 def take_counts(run: Run, feed: Feed, digest: Digest) -> None:
     """Add what the lines that were left out came to."""
-    for tag, note in digest.writers:
-        feed.forget(tag, note)
     run.state.foreign_lines += digest.foreign
     run.state.not_mail += digest.not_mail
     feed.unread += digest.unread
     assert run.tally is not None
     run.tally.take(digest.tables)
+
+
+def leave_writers(feed: Feed, digest: Digest) -> None:
+    """At the end of a part: leave its writers as lines that were left out would have done."""
+    for tag, note in digest.writers:
+        feed.forget(tag, note)
 
 
 def _clock_fits(digest: Digest, task: Task, before: Place) -> bool:
