@@ -49,13 +49,13 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return made
 
 
-class Here:
-    """A pool that sifts in this process."""
+class Here(pool.Workers):
+    """Sifts in this process."""
 
     digests: ClassVar[list[Digest]] = []
 
-    def __init__(self, workers: int, ahead: int) -> None:
-        pass
+    def __init__(self, workers: int, parts_ahead: int) -> None:
+        self.parts_ahead = parts_ahead
 
     def close(self) -> None:
         pass
