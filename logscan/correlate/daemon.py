@@ -127,7 +127,9 @@ def _answered(state: State, host: Host) -> None:
 def _works_here(state: State, host: Host, leg: Leg) -> None:
     """In a part of a log: what went on before it, an outage or a gap, is over with such a line."""
     state.wide = True
-    if leg.kind != LOST and leg.failure is None and state.begin is not None and leg.first > state.begin:
+    # A tainted leg's session may have lost its milter before the part.
+    sound = leg.kind != LOST and leg.failure is None and not leg.tainted
+    if sound and state.begin is not None and leg.first > state.begin:
         host.works = True
 
 

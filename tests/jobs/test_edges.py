@@ -55,8 +55,26 @@ DELETED = [
     "06:52:30 postfix/postsuper[601]: 4F2A91C0301: removed",
 ]
 
+# The session lost its milter before the cut, so its mail does not show that the outage is over; the next one does.
+OUTAGE = [
+    "08:18:35 postfix/smtpd[650]: connect from out2.example.net[203.0.113.198]",
+    "08:18:35 postfix/smtpd[650]: warning: connect to Milter service inet:localhost:8891: Connection refused",
+    "CUT",
+    "08:18:36 opendkim[649]: OpenDKIM Filter v2.11.0 starting (args: -x /etc/opendkim.conf)",
+    "08:19:50 postfix/smtpd[650]: 5F93B51A12: client=app5.example.org[192.0.2.15]",
+    "08:19:51 opendkim[649]: 5F93B51A12: DKIM-Signature field added (s=ed2026, d=example.com)",
+    "08:20:13 postfix/smtpd[653]: connect from dsl-59.example.net[203.0.113.9]",
+    "08:20:13 postfix/smtpd[653]: 480C351A13: client=dsl-59.example.net[203.0.113.9], sasl_method=PLAIN, sasl_username=u",
+    "08:20:13 postfix/cleanup[644]: 480C351A13: message-id=<3@shop.example.com>",
+    "08:20:13 opendkim[649]: 480C351A13: DKIM-Signature field added (s=ed2026, d=example.com)",
+    "08:20:13 postfix/qmgr[12]: 480C351A13: from=<u@example.com>, size=500, nrcpt=1 (queue active)",
+    "08:20:13 postfix/qmgr[12]: 480C351A13: removed",
+    "08:23:21 postfix/postscreen[448]: CONNECT from [192.0.2.52]:27937 to [192.0.2.1]:25",
+]
+EDGES = {"session": SESSION, "two": TWO_INSTANCES, "filter": FILTER, "deleted": DELETED, "outage": OUTAGE}
 
-@pytest.mark.parametrize("lines", [SESSION, TWO_INSTANCES, FILTER, DELETED], ids=["session", "two", "filter", "deleted"])
+
+@pytest.mark.parametrize("lines", EDGES.values(), ids=EDGES)
 def test_what_goes_on_at_a_cut(lines: list[str], tmp_path: Path) -> None:
     cut = lines.index("CUT")
     log = [f"Nov 20 {line[:8]} {HOST}{line[8:]}".encode() for line in lines if line != "CUT"]
