@@ -127,10 +127,11 @@ def _answered(state: State, host: Host) -> None:
 def _works_here(state: State, host: Host, leg: Leg) -> None:
     """In a part of a log: what went on before it, an outage or a gap, is over with such a line."""
     state.wide = True
-    # A tainted leg's session may have lost its milter before the part.
+    # A tainted leg's session may have lost its milter before the part, or it may be another one's word.
     sound = leg.kind != LOST and leg.failure is None and not leg.tainted
     if sound and state.begin is not None and leg.first > state.begin:
         host.works = True
+        state.proofs.append(leg.queue_id)
 
 
 def _added(state: State, origin: Origin, queue_id: bytes, pair: tuple[bytes, bytes]) -> None:

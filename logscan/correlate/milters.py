@@ -98,6 +98,11 @@ def works(state: State, origin: Origin, leg: Leg | None) -> None:
     outages = origin.host.outages
     if leg is None or leg.failure is not None:
         return
+    if state.begin is not None:
+        state.wide = True
+        if leg.tainted:
+            return
+        state.proofs.append(leg.queue_id)
     for endpoint, fault in list(outages.items()):
         if leg.first >= fault.last:
             state.wide = True

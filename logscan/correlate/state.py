@@ -341,6 +341,7 @@ class State:
         self.owner: Owner | None = None
         self.wide = False
         self.begin: int | None = None
+        self.proofs: list[bytes] = []  # there the IDs of messages that showed that OpenDKIM answers
         self.astray = False  # there a line was met that cannot be placed without what came before
 
     def strange(self, program: str) -> None:

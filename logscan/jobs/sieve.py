@@ -115,7 +115,7 @@ class Sieve(Run):
         assert self.tally is not None
         self.tally.fold(self.known, everything=True)
         result.tables = self.tally.tables()
-        result.ids = b"\n".join(self.ids)
+        result.ids = b"\n".join(self.ids + state.proofs)
         result.lines = b"\n".join(sifter.kept)
         for tag, origin in self.writers.items():
             if origin.space is not None:

@@ -71,7 +71,28 @@ OUTAGE = [
     "08:20:13 postfix/qmgr[12]: 480C351A13: removed",
     "08:23:21 postfix/postscreen[448]: CONNECT from [192.0.2.52]:27937 to [192.0.2.1]:25",
 ]
-EDGES = {"session": SESSION, "two": TWO_INSTANCES, "filter": FILTER, "deleted": DELETED, "outage": OUTAGE}
+# The word on the first mail is about the mail of the other instance, which is older than the outage.
+OTHER_INSTANCE = [
+    "10:57:00 postfix-out/pickup[12]: 4F2A91C0304: uid=0 from=<root@example.org>",
+    "11:04:00 postfix/smtpd[101]: warning: connect to Milter service inet:127.0.0.1:8891: Connection refused",
+    "CUT",
+    "11:08:00 postfix/qmgr[11]: 4F2A91C0302: removed",
+    "11:08:18 postfix/smtpd[101]: connect from localhost[127.0.0.1]",
+    "11:08:18 postfix/cleanup[201]: 4F2A91C0304: message-id=<4@app.example.org>",
+    "11:08:18 opendkim[90]: 4F2A91C0304: DKIM-Signature field added (s=k1, d=example.org)",
+    "11:14:00 postfix/cleanup[201]: 105E91C0302: message-id=<5@app.example.org>",
+    "11:14:00 opendkim[90]: 105E91C0302: DKIM-Signature field added (s=k1, d=example.org)",
+    "11:14:00 postfix/qmgr[11]: 105E91C0302: removed",
+    "11:16:00 opendkim[90]: OpenDKIM Filter v2.11.0 starting (args: -f -x /etc/opendkim.conf)",
+]
+EDGES = {
+    "session": SESSION,
+    "two": TWO_INSTANCES,
+    "filter": FILTER,
+    "deleted": DELETED,
+    "outage": OUTAGE,
+    "other": OTHER_INSTANCE,
+}
 
 
 @pytest.mark.parametrize("lines", EDGES.values(), ids=EDGES)
@@ -81,5 +102,5 @@ def test_what_goes_on_at_a_cut(lines: list[str], tmp_path: Path) -> None:
     path = write(tmp_path / "maillog", log)
     size = sum(len(line) + 1 for line in log[:cut])
     report, here = in_parts(path, [size])
-    assert here.parts == 2
+    assert here.parts >= 2
     assert json.loads(report) == json.loads(whole(path))
