@@ -19,6 +19,7 @@ COMPILED = (
     "logscan.correlate.smtpd",
     "logscan.correlate.postfix",
     "logscan.correlate.feed",
+    "logscan.correlate.writers",
     "logscan.findings",
     "logscan.parse.header",
     "logscan.parse.lines",

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, tzinfo
 
-from logscan.correlate.feed import Feed, Writers
+from logscan.correlate.feed import Feed
 from logscan.correlate.state import LOST, REMOVED, Leg, State
 from logscan.correlate.transit import close_all
+from logscan.correlate.writers import Writers
 from logscan.findings import Case, Knowledge, examine, is_mail, sender_of
 from logscan.model import SourceInfo, Window
 from logscan.parse.stamps import Clock

@@ -13,9 +13,9 @@ from __future__ import annotations
 from itertools import islice
 from typing import NamedTuple
 
-from logscan.correlate.feed import Writers
 from logscan.correlate.state import OPEN, RETRY_AGE, Handler, Host, Leg, Origin, State, payload_of
 from logscan.correlate.transit import find_leg
+from logscan.correlate.writers import Writers
 from logscan.model import Fault
 from logscan.parse.header import Header
 from logscan.parse.postfix import QUEUED_AS

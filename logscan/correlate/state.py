@@ -1,7 +1,7 @@
 """What is open while a log is read: legs, sessions, hosts, and the daemons that write the lines.
 
 Everything that grows with the mail has a stated end: a leg ends at its last line, or is let go by age or by
-the cap (`State.sweep`); origins are kept in two generations (`feed.py`); fault rows have a cap of their own.
+the cap (`State.sweep`); origins are kept in two generations (`writers.py`); fault rows have a cap of their own.
 """
 
 from __future__ import annotations

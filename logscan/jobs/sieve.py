@@ -12,7 +12,7 @@ from datetime import tzinfo
 from typing import Final
 
 from logscan.correlate.common import MOVED_WITHIN
-from logscan.correlate.feed import NEW_SESSION, NO_LEG, PLAIN, Feed, Sifter, Writers
+from logscan.correlate.feed import NEW_SESSION, NO_LEG, PLAIN, Feed, Sifter
 from logscan.correlate.state import (
     LOST,
     MADE,
@@ -28,6 +28,7 @@ from logscan.correlate.state import (
     Session,
     State,
 )
+from logscan.correlate.writers import Writers
 from logscan.jobs.digest import Digest
 from logscan.model import Window
 from logscan.parse.header import Header
