@@ -12,6 +12,7 @@ from typing import Final
 from logscan.correlate import life, milters, resolver
 from logscan.correlate.state import (
     LOST,
+    MADE,
     NOBODY,
     OK,
     WORD_CAP,
@@ -127,8 +128,9 @@ def _answered(state: State, host: Host) -> None:
 def _works_here(state: State, host: Host, leg: Leg) -> None:
     """In a part of a log: what went on before it, an outage or a gap, is over with such a line."""
     state.wide = True
-    # A tainted leg's session may have lost its milter before the part, or it may be another one's word.
-    sound = leg.kind != LOST and leg.failure is None and not leg.tainted
+    # A tainted leg's session may have lost its milter before the part, or it may be another one's word. One that was
+    # not seen to begin may be older than the part.
+    sound = leg.kind != LOST and leg.kind != MADE and leg.failure is None and not leg.tainted
     if sound and state.begin is not None and leg.first > state.begin:
         host.works = True
         state.proofs.append(leg.queue_id)
@@ -242,6 +244,8 @@ def _leg(state: State, origin: Origin, queue_id: bytes) -> Leg | None:
         return leg
     if QUEUE_ID.fullmatch(queue_id) is None:
         return None
+    if state.begin is not None:
+        state.unplaced.add(queue_id)
     if not origin.host.spaces:
         if state.begin is not None:
             # What another host's leg has to do with it only the whole log tells.

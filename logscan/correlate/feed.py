@@ -191,6 +191,8 @@ class Feed:
 
     def _slow(self, line: bytes, lines: list[bytes]) -> Origin | None:
         header = parse(line, self.clock)
+        if self.sifter is not None and (header is None or not header.program) and _begins_well(line, self.clock):
+            self.sifter.lost()
         if header is None:
             if line.strip():
                 self.unread += 1
@@ -246,6 +248,7 @@ class Feed:
         """
         clock = self.clock
         found: int | None = None
+        mark = b""
         head, _, payload = line.partition(b": ")
         tag = b""
         if head[:1] > b"@":
@@ -261,6 +264,9 @@ class Feed:
         origin = self.writers.get(tag) if tag else None
         if origin is None:
             header = parse(line, clock)
+            if mark and (header is None or not header.program):
+                # Lines that nobody can read are not kept: this one began as the line before it, which was left out.
+                header = parse(mark[:19] + line[len(mark) :], clock) or header
             if header is None:
                 if line.strip():
                     self.unread += 1
@@ -314,3 +320,9 @@ class Feed:
     def _hand_on(self, origin: Origin, payload: bytes, line: bytes) -> None:
         start, colon, rest = payload.partition(b": ")
         origin.handler.take(self.state, origin, start, rest if colon else None, line)
+
+
+def _begins_well(line: bytes, clock: Clock) -> bool:
+    """True when a stamp is only read where the line before it has the same second, and a known writer."""
+    mark = line.partition(b" ")[0]
+    return line[:1].isdigit() and len(mark) > 19 and clock.iso(mark) is None and clock.iso(mark[:19]) is not None

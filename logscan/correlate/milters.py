@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from logscan.correlate import life
-from logscan.correlate.state import OUTAGE_CAP, Failure, Leg, Origin, State
+from logscan.correlate.state import LOST, MADE, OUTAGE_CAP, Failure, Leg, Origin, State
 from logscan.parse.lines import Match
 from logscan.parse.postfix_lines import FAULT_OF_REASON, LINES, milter_reason
 
@@ -100,8 +100,8 @@ def works(state: State, origin: Origin, leg: Leg | None) -> None:
         return
     if state.begin is not None:
         state.wide = True
-        if leg.tainted:
-            return
+        if leg.tainted or leg.kind == LOST or leg.kind == MADE:
+            return  # it may have begun before the part, and before the outage
         state.proofs.append(leg.queue_id)
     for endpoint, fault in list(outages.items()):
         if leg.first >= fault.last:

@@ -133,6 +133,7 @@ def delivered(state: State, origin: Origin, queue_id: bytes, rest: bytes) -> Non
         match = DELIVERY.match(rest) or DELIVERY_INTERNAL.match(rest)
         if match is None:
             state.strange("postfix")
+            leg.tainted = True  # without it the line would open one
             return
         recipient, route, status = match[1], match[2], match[3]
         told = rest[match.end() :]

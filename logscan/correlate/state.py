@@ -343,6 +343,9 @@ class State:
         self.begin: int | None = None
         self.proofs: list[bytes] = []  # there the IDs of messages that showed that OpenDKIM answers
         self.astray = False  # there a line was met that cannot be placed without what came before
+        # There OpenDKIM spoke of these before anybody: in which instance, only the whole log tells.
+        self.unplaced: set[bytes] = set()
+        self.losing: int | None = None  # there a gap of all hosts began, also of those that were silent so far
 
     def strange(self, program: str) -> None:
         """Count a line of "postfix" or "opendkim" that nobody understands."""
@@ -363,6 +366,7 @@ class State:
         if host is None:
             self.wide = True
             host = self.hosts[name] = Host(name, self.new_run(name))
+            host.gap_from = self.losing
         return host
 
     def new_run(self, host: bytes, *, started: bool = False, down: bool = False) -> Run:

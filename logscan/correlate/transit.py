@@ -76,6 +76,11 @@ def close(state: State, space: Space, leg: Leg) -> None:
         # The ID came back within the grace, or a refused mail is given up: the older leg has had its time.
         _settled(state, closed.pop(leg.queue_id))
         leg.tainted = True
+    if state.begin is not None and leg.last < state.latest:
+        # Time went back: those that seem to have ended later keep this one reachable.
+        for other in closed.values():
+            if other.last > leg.last:
+                other.tainted = True
     closed[leg.queue_id] = leg
     if state.due > leg.last + GRACE:
         state.due = leg.last + GRACE
@@ -212,6 +217,7 @@ def retried(leg: Leg) -> None:
     waiting = space.retries.get(leg.opened)
     if waiting is None:
         return
+    leg.tainted = True  # a part of the log cannot do without it, even if it is no try of theirs
     if leg.first - waiting.last_try > SCAN_GAP:
         # A scan of the maildrop tries every file once. What the scan before this one passed over was the same
         # mail as another: a first try and a scan may fall into one second.

@@ -79,6 +79,11 @@ class Foreign(Handler):
     """Another program's line. One that writes OpenDKIM's own sentences is an OpenDKIM under another name."""
 
     def take(self, state: State, origin: Origin, start: bytes, rest: bytes | None, line: bytes, /) -> None:
+        # Another host's or process's line may have told since that the name is an OpenDKIM's.
+        if origin.program in state.opendkim_names:
+            origin.handler = daemon.OPENDKIM
+            origin.handler.take(state, origin, start, rest, line)
+            return
         # What neither begins so nor goes on so is no sentence of OpenDKIM's: one look at nearly all.
         if (
             (start.startswith(b"OpenDKIM ") or (rest is not None and rest.startswith(b"DKIM-Signature ")))
@@ -95,7 +100,9 @@ class Foreign(Handler):
 def _is_busy(origin: Origin) -> bool:
     """True when a later line of this writer means something else than of a new one."""
     leg = origin.leg
-    return origin.used or origin.failure is not None or (leg is not None and leg.active is None)
+    if origin.used or origin.failure is not None:
+        return True
+    return leg is not None and (leg.active is None or leg.failure is not None)
 
 
 GUESSED: Final = Guessed()

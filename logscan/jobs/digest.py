@@ -46,9 +46,9 @@ class Digest:
     unreadable: that it is not good is the source's fault, which its reader will meet.
     The rest is what a reader of the kept lines has to check before and to know after: ids of the messages left out,
     joined; how many of them came from pickup, and if any that cleanup opened began early; the tags of Postfix's
-    writers; the most legs open at once; hosts, and how many instances they have; the clock after its first stamp and
-    at its end; what has to be done to writers, by their tags, since lines of them were left out; what was counted of
-    the lines left out.
+    writers, and of those that may go on with a session from before (going_on); the most legs open at once; hosts, and
+    how many instances they have; the clock after its first stamp and at its end; what has to be done to writers, by
+    their tags, since lines of them were left out; what was counted of the lines left out.
     """
 
     info: SourceInfo
@@ -64,6 +64,7 @@ class Digest:
     pickups: int = 0
     made_early: bool = False
     tags: frozenset[bytes] = frozenset()
+    going_on: frozenset[bytes] = frozenset()
     most_open: int = 0
     hosts: frozenset[bytes] = frozenset()
     instances: int = 0

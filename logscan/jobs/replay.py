@@ -37,7 +37,10 @@ def fits(run: Run, digest: Digest, task: Task, before: Place | None, *, apart: b
         and _room_for(state, digest)
         and not _touches(state, digest)
         and not (digest.made_early and len(digest.hosts if apart else digest.hosts.union(state.hosts)) > 1)
-        and not any(_owes(origin) and tag in digest.tags for tag, origin in run.writers.items())
+        and not any(
+            (tag in digest.tags and _owes(origin)) or (tag in digest.going_on and _goes_on(origin))
+            for tag, origin in run.writers.items()
+        )
     )
 
 
@@ -139,3 +142,8 @@ def _touches(state: State, digest: Digest) -> bool:
 def _owes(origin: Origin) -> bool:
     """The next line of this writer may be about what it said before, without saying so."""
     return origin.refused is not None or (origin.failure is not None and origin.daemon == b"cleanup")
+
+
+def _goes_on(origin: Origin) -> bool:
+    """Its session lost a milter, or may: what comes of that is seen by all mail of the host."""
+    return origin.used or origin.failure is not None or (origin.leg is not None and origin.leg.failure is not None)

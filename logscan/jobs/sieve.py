@@ -44,6 +44,7 @@ LONGEST_CHAIN: Final = 16
 # In a part; more are no mail log's.
 MOST_WRITERS: Final = 50_000
 _NEVER: Final = 1 << 62
+_WITH_SESSIONS: Final = frozenset({b"smtpd", b"qmqpd", b""})
 
 
 class Apart(Owner):
@@ -80,6 +81,8 @@ class Sieve(Run):
         """A message is complete: leave it out if it is plain, and count it then."""
         state = self.state
         if not _is_apart(legs, state):
+            return
+        if state.unplaced and any(leg.queue_id in state.unplaced for leg in legs):
             return
         not_mail = state.not_mail
         case = self.case(legs)
@@ -125,6 +128,7 @@ class Sieve(Run):
                 if note != PLAIN:
                     result.writers.append((tag, note))
         result.tags = frozenset(tags)
+        result.going_on = frozenset(self.all.going_on)
         result.hosts = frozenset(state.hosts)
         result.instances = max((len(host.spaces) for host in state.hosts.values()), default=0)
         result.foreign = state.foreign_lines - sifter.strangers
@@ -139,7 +143,7 @@ def _is_apart(legs: list[Leg], state: State) -> bool:
     begin = state.begin
     assert begin is not None
     for leg in legs:
-        if leg.tainted or leg.kind == LOST or leg.first <= begin:
+        if leg.tainted or leg.kind == LOST or leg.first <= begin or leg.last <= begin:
             return False
         if leg.failure is not None or leg.fault is not None or leg.refusal is not None or leg.proxy is not None:
             return False
@@ -267,17 +271,25 @@ class Kept(Sifter):
 
 
 class _AllWriters(Writers):
-    """Writers of which none is forgotten. crowded: there would be too many."""
+    """Writers of which none is forgotten.
+
+    crowded: there would be too many. going_on: tags of those that may go on with a session from before the part.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.crowded = False
+        self.going_on: set[bytes] = set()
 
     def add(self, state: State, tag: bytes, header: Header) -> Origin:
         if len(self.young) >= MOST_WRITERS:
             self.crowded = True
             self.young.clear()
-        return self.make(state, tag, header)
+        origin = self.make(state, tag, header)
+        # b"": it is told by its lines.
+        if origin.daemon in _WITH_SESSIONS and not header.payload.startswith(b"connect "):
+            self.going_on.add(tag)
+        return origin
 
 
 def _at_end(origin: Origin) -> int:
