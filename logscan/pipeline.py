@@ -55,6 +55,7 @@ WORTHWHILE = 24 << 20
 
 OK, FAILED = 0, 2
 
+_OVERLAPPING = "logs that overlap in time and may have lines of the same host"
 _NO_MAIL = ("no line of Postfix or OpenDKIM in it", "is the mail log another file?")
 
 
@@ -164,6 +165,8 @@ class Job:
             self.problem(problem)
         for value in self.conf.unread if self.conf else ():
             self._warn(f"{self.options.opendkim_conf}: {value} is not read; name its domains by --our-domain")
+        if self.earlier is not None:
+            self.note_alone("--compare, which reads with one process")
         with self._opened, no_collector():
             in_a_row: list[PlannedSource] = []
             for group in self.plan.groups:
@@ -274,10 +277,13 @@ class Job:
 
             workers: pool.Workers | None = self._fleet()
             if workers is None:
-                workers = pool.Pool(jobs, jobs)
+                workers = pool.Pool(jobs, merging.PARTS_AHEAD * len(followed))
                 self._opened.callback(workers.close)
-            merging.read(self, followed, workers)
-            return
+            if not any(source.packed and source.size > workers.most for sources in followed for source in sources):
+                merging.read(self, followed, workers)
+                return
+        if jobs > 1:
+            self.note_alone(_OVERLAPPING)
         followed = [[self.narrowed(source) for source in sources] for sources in followed]
         foreign = self.run.state.foreign_lines
         before = len(self.infos)
@@ -328,6 +334,11 @@ class Job:
     def unread_elsewhere(self, name: str) -> None:
         """Another process could not read a source that this one can."""
         self._warn(f"note: {name}: read here, for a worker could not open it")
+
+    def note_alone(self, why: str) -> None:
+        """A cluster was asked for that is of no use."""
+        if self.options.scheduler is not None:
+            self._warn(f"note: --scheduler: not used for {why}")
 
     def problem(self, problem: SourceError) -> None:
         self.problems.append(problem)
@@ -536,6 +547,7 @@ def report_of(
         job.read()
     except NotApartError:
         # From the beginning, by one process; what was said is not said again.
+        job.note_alone(_OVERLAPPING)
         tally = Tally()
         alone = replace(options, jobs=1, scheduler=None)
         job = kind(alone, warn=_once(warn, job.warned), progress=progress, now=now, tally=tally)

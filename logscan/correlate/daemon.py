@@ -20,6 +20,7 @@ from logscan.correlate.state import (
     Host,
     Leg,
     Origin,
+    Sifting,
     State,
     Word,
     payload_of,
@@ -71,7 +72,8 @@ class OpenDKIM(Handler):
         if said.startswith(b"s=") and (said.endswith(b" SSL ") or said[-4:] == b" SSL"):
             # The empty tail is no error, and comes with good signatures too.
             state.owner = NOBODY
-            state.wide = state.wide or not run.ssl_lines or (state.begin is not None and not host.works)
+            sifting = state.sifting
+            state.wide = state.wide or not run.ssl_lines or (sifting is not None and host.name not in sifting.works)
             run.seen = run.ssl_lines = True
             return
         known = _EXTERNAL if said.endswith(b"] not internal") else _SAID.get(said)
@@ -96,8 +98,8 @@ class OpenDKIM(Handler):
             leg.words = [known]
         elif len(leg.words) < WORD_CAP:
             leg.words.append(known)
-        if state.begin is not None and not host.works:
-            _works_here(state, host, leg)
+        if state.sifting is not None:
+            _works_here(state, state.sifting, leg)
 
 
 OPENDKIM: Final = OpenDKIM()
@@ -120,20 +122,27 @@ def _no_match(payload: bytes) -> Word:
 
 def _answered(state: State, host: Host) -> None:
     """The DNS gave an answer about a key."""
-    if host.unanswered or (state.begin is not None and not host.answers):
-        host.answers = state.wide = True
+    sifting = state.sifting
+    if sifting is not None and host.name not in sifting.answers:
+        sifting.answers.add(host.name)
+        state.wide = True
+    if host.unanswered:
+        state.wide = True
         resolver.answered(state, host)
 
 
-def _works_here(state: State, host: Host, leg: Leg) -> None:
-    """In a part of a log: what went on before it, an outage or a gap, is over with such a line."""
+def _works_here(state: State, sifting: Sifting, leg: Leg) -> None:
+    """In a part of a log: what went on before it, an outage or a gap, is over with the first such line."""
+    name = leg.space.host.name
+    if name in sifting.works:
+        return
     state.wide = True
     # A tainted leg's session may have lost its milter before the part, or it may be another one's word. One that was
     # not seen to begin may be older than the part.
     sound = leg.kind != LOST and leg.kind != MADE and leg.failure is None and not leg.tainted
-    if sound and state.begin is not None and leg.first > state.begin:
-        host.works = True
-        state.proofs.append(leg.queue_id)
+    if sound and leg.first > sifting.begin:
+        sifting.works.add(name)
+        sifting.proofs.add(leg.queue_id)
 
 
 def _added(state: State, origin: Origin, queue_id: bytes, pair: tuple[bytes, bytes]) -> None:
@@ -155,8 +164,8 @@ def _added(state: State, origin: Origin, queue_id: bytes, pair: tuple[bytes, byt
     run = host.run
     if not run.success:
         run.success = run.seen = state.wide = True
-    if state.begin is not None and not host.works:
-        _works_here(state, host, leg)
+    if state.sifting is not None:
+        _works_here(state, state.sifting, leg)
     failure = leg.failure
     if failure is not None and leg.active is None and failure.text.startswith(b"warning: connect to Milter service "):
         # OpenDKIM signed a mail whose session never reached that endpoint, so that is another milter. A
@@ -244,13 +253,14 @@ def _leg(state: State, origin: Origin, queue_id: bytes) -> Leg | None:
         return leg
     if QUEUE_ID.fullmatch(queue_id) is None:
         return None
-    if state.begin is not None:
-        state.unplaced.add(queue_id)
+    sifting = state.sifting
+    if sifting is not None:
+        sifting.unplaced.add(queue_id)
     if not origin.host.spaces:
-        if state.begin is not None:
+        if sifting is not None:
             # What another host's leg has to do with it only the whole log tells.
-            origin.host.early = True
-            state.astray = state.astray or any(queue_id in space.legs for space in state.spaces)
+            sifting.early.add(origin.host.name)
+            sifting.astray = sifting.astray or any(queue_id in space.legs for space in state.spaces)
             return None
         found = [
             space.legs[queue_id]
@@ -274,8 +284,8 @@ def _word(state: State, origin: Origin, queue_id: bytes, said: Word) -> Leg | No
     if leg is None:
         return None
     state.owner = leg
-    if state.begin is not None and not host.works:
-        _works_here(state, host, leg)
+    if state.sifting is not None:
+        _works_here(state, state.sifting, leg)
     if leg.words is None:
         leg.words = [said]
     elif len(leg.words) < WORD_CAP:

@@ -207,13 +207,19 @@ class Feed:
             return None
         if line[:1] == b"{":
             line = as_text(header, self.clock)
-        tag = tag_of(header)
-        origin = self.writers.get(tag) or self.writers.add(self.state, tag, header)
-        if header.payload.startswith(REPEAT):
-            self.repeated(origin, header.payload, line)
-        else:
-            self._hand_on(origin, header.payload, line)
+        origin = self._writer(header)
+        self._take(origin, header.payload, line)
         return origin
+
+    def _writer(self, header: Header) -> Origin:
+        tag = tag_of(header)
+        return self.writers.get(tag) or self.writers.add(self.state, tag, header)
+
+    def _take(self, origin: Origin, payload: bytes, line: bytes) -> None:
+        if payload.startswith(REPEAT):
+            self.repeated(origin, payload, line)
+        else:
+            self._hand_on(origin, payload, line)
 
     def replay(self, instants: list[int], lines: list[bytes], where: list[int], notes: bytes) -> None:
         """Go through instants and take the lines of each. where: of each line, the index of its instant."""
@@ -280,14 +286,10 @@ class Feed:
             if line[:1] == b"{":
                 line = as_text(header, clock)
             payload = header.payload
-            tag = tag_of(header)
-            origin = self.writers.get(tag) or self.writers.add(self.state, tag, header)
+            origin = self._writer(header)
         if note != PLAIN:
             self._prepare(origin, note)
-        if payload.startswith(REPEAT):
-            self.repeated(origin, payload, line)
-        else:
-            self._hand_on(origin, payload, line)
+        self._take(origin, payload, line)
         return found == at
 
     def repeated(self, origin: Origin, payload: bytes, line: bytes) -> None:
@@ -299,7 +301,7 @@ class Feed:
         state = self.state
         for _ in range(min(inside[0], REPEATS)):
             self._hand_on(origin, inside[1], line)
-            if state.begin is not None and state.owner is not None:
+            if state.sifting is not None and state.owner is not None:
                 state.owner.tainted = True
 
     def _untagged(self, header: Header, line: bytes, lines: list[bytes]) -> None:

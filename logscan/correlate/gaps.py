@@ -69,8 +69,8 @@ class Rsyslogd(Handler):
             subject += b" " + program.rpartition(b"/")[2]
         # What an input from the network drops may have been any host's.
         hosts = (origin.host,) if name in _OF_ONE_HOST else tuple(state.hosts.values())
-        if match["begin"] is not None and state.begin is not None and name not in _OF_ONE_HOST:
-            state.losing = state.now
+        if match["begin"] is not None and state.sifting is not None and name not in _OF_ONE_HOST:
+            state.sifting.losing = state.now
         _gap(state, origin, hosts, subject, match["begin"] is not None, line)
 
 

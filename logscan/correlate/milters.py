@@ -98,14 +98,13 @@ def works(state: State, origin: Origin, leg: Leg | None) -> None:
     outages = origin.host.outages
     if leg is None or leg.failure is not None:
         return
-    if state.begin is not None:
+    if state.sifting is not None:
         state.wide = True
         if leg.tainted or leg.kind == LOST or leg.kind == MADE:
             return  # it may have begun before the part, and before the outage
-        state.proofs.append(leg.queue_id)
+        state.sifting.proofs.add(leg.queue_id)
     for endpoint, fault in list(outages.items()):
         if leg.first >= fault.last:
-            state.wide = True
             if fault.ongoing and state.window.holds(state.now):
                 fault.last = state.now
             fault.ongoing = False

@@ -120,7 +120,7 @@ def _client(state: State, origin: Origin, queue_id: bytes, rest: bytes) -> None:
     if origin.used:
         leg.failure = origin.failure
         leg.held = origin.held
-    if state.begin is not None:
+    if state.sifting is not None:
         _in_part(origin, leg)
     # A login name is the user's own text, and filters do not log in.
     if rest.partition(b", orig_")[1] and not rest.partition(b", sasl_username=")[1]:

@@ -227,8 +227,8 @@ class Host:
     """One name in the log's host column: its Postfix instances, its OpenDKIM, its gaps."""
 
     __slots__ = (
-        "answers", "born", "early", "gap_from", "gap_to", "key_trouble", "mended", "name", "nameless", "only",
-        "outages", "refusing", "relays", "run", "said", "spaces", "trouble", "unanswered", "unsafe", "works",
+        "born", "gap_from", "gap_to", "key_trouble", "mended", "name", "nameless", "only", "outages", "refusing",
+        "relays", "run", "said", "spaces", "trouble", "unanswered", "unsafe",
     )  # fmt: skip
 
     def __init__(self, name: bytes, run: Run) -> None:
@@ -249,10 +249,6 @@ class Host:
         self.relays: dict[bytes, bool] = {}  # `relay=…` -> is it on this host: few, and asked at every delivery
         self.gap_from: int | None = None  # lines are being dropped since
         self.gap_to = -1  # and were, up to
-        # Where a part of a log is read: nothing from before it can be open any more, of outages and of the DNS.
-        self.works = False
-        self.answers = False
-        self.early = False  # OpenDKIM spoke before Postfix did
 
 
 class Origin:
@@ -311,6 +307,29 @@ def payload_of(start: bytes, rest: bytes | None) -> bytes:
 Sink = Callable[[list[Leg]], None]
 
 
+class Sifting:
+    """What has to be known where only a part of a log is read, without what came before it (`jobs.sieve`).
+
+    begin: the instant until which the part's mail may be older than it seems. works, answers: hosts where nothing can
+    be open any more that began before the part, of outages and gaps, of the DNS. proofs: IDs of the messages that show
+    it. early: hosts whose OpenDKIM spoke before Postfix did. unplaced: IDs that it spoke of before anybody; in which
+    instance, only the whole log tells. losing: when a gap of all hosts began, also of those that were silent so far.
+    astray: a line was met that cannot be placed without what came before.
+    """
+
+    __slots__ = ("answers", "astray", "begin", "early", "losing", "proofs", "unplaced", "works")
+
+    def __init__(self, begin: int) -> None:
+        self.begin = begin
+        self.works: set[bytes] = set()
+        self.answers: set[bytes] = set()
+        self.proofs: set[bytes] = set()
+        self.early: set[bytes] = set()
+        self.unplaced: set[bytes] = set()
+        self.losing: int | None = None
+        self.astray = False
+
+
 class State:
     """All that one run of the correlator knows. `sink` gets each finished message as its legs, first leg first."""
 
@@ -336,16 +355,10 @@ class State:
         self.ours: set[bytes] = set()
         self.foreign_endpoints: set[bytes] = set()
         self.opendkim_names: set[bytes] = {b"opendkim"}
-        # Of the last line: whose it was, and whether it told of more than its owner. begin: where only a part of
-        # a log is read (`jobs.sieve`), the instant of its first line, else None.
+        # Of the last line: whose it was, and whether it told of more than its owner.
         self.owner: Owner | None = None
         self.wide = False
-        self.begin: int | None = None
-        self.proofs: list[bytes] = []  # there the IDs of messages that showed that OpenDKIM answers
-        self.astray = False  # there a line was met that cannot be placed without what came before
-        # There OpenDKIM spoke of these before anybody: in which instance, only the whole log tells.
-        self.unplaced: set[bytes] = set()
-        self.losing: int | None = None  # there a gap of all hosts began, also of those that were silent so far
+        self.sifting: Sifting | None = None
 
     def strange(self, program: str) -> None:
         """Count a line of "postfix" or "opendkim" that nobody understands."""
@@ -366,7 +379,8 @@ class State:
         if host is None:
             self.wide = True
             host = self.hosts[name] = Host(name, self.new_run(name))
-            host.gap_from = self.losing
+            if self.sifting is not None:
+                host.gap_from = self.sifting.losing
         return host
 
     def new_run(self, host: bytes, *, started: bool = False, down: bool = False) -> Run:

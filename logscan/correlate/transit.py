@@ -76,7 +76,7 @@ def close(state: State, space: Space, leg: Leg) -> None:
         # The ID came back within the grace, or a refused mail is given up: the older leg has had its time.
         _settled(state, closed.pop(leg.queue_id))
         leg.tainted = True
-    if state.begin is not None and leg.last < state.latest:
+    if state.sifting is not None and leg.last < state.latest:
         # Time went back: those that seem to have ended later keep this one reachable.
         for other in closed.values():
             if other.last > leg.last:

@@ -19,7 +19,7 @@ class Task:
     open: as of a PlannedSource. name: of the source. reference, year_hint: as for a Clock. upper: epoch seconds, no
     line of the source is later, None when not known. whole: the part begins where the source does. window, zone,
     hosts, domains: as for a Run. ours, names: domains that are ours, and names under which OpenDKIM logs, as far as
-    known.
+    known. most: bytes of lines that may be kept; one that keeps more is better read itself.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Task:
     hosts: frozenset[bytes]
     domains: frozenset[bytes]
     ours: frozenset[bytes]
+    most: int
     names: frozenset[bytes]
 
 

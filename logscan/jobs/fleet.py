@@ -34,6 +34,8 @@ OPTION = "--scheduler"
 _PATIENCE, _WORKERLESS, _LOOK = 10, 60, 5
 # Of a part that failed in a worker which lives.
 _RETRIES = 3
+# In bytes: a packed log is one part, and to read it here would be slower by far.
+_MOST = 1 << 30
 # Bytes of a file's beginning that have to be the same on the worker.
 _OPENING = 65536
 
@@ -63,6 +65,7 @@ class Fleet(Workers):
             raise
         self.workers = max(1, sum(self._client.nthreads().values()))
         self.parts_ahead = 2 * self.workers
+        self.most = _MOST
 
     def close(self) -> None:
         """Leave the cluster as it is."""
@@ -131,11 +134,13 @@ class Fleet(Workers):
     def _awaited(self, future: Any) -> Digest | str:
         alone_since: float | None = None
         while True:
+            # Asked before: it may be done just when the wait for it is given up.
+            settled = future.status != "pending"
             try:
                 answer: Digest | str = future.result(timeout=_LOOK)
                 return answer
             except (Exception, asyncio.CancelledError) as error:
-                if future.status != "pending":
+                if settled:
                     raise _worded(error) from None
             if self._client.status != "running":
                 raise UsageError(OPTION, "the cluster went away")

@@ -15,7 +15,7 @@ from logscan.correlate.feed import Feed
 from logscan.correlate.state import LEG_CAP
 from logscan.errors import NotApartError, SourceError
 from logscan.jobs.digest import Digest
-from logscan.jobs.parts import CRUMB, LARGEST, SMALLEST, Part, Shares, cut
+from logscan.jobs.parts import AHEAD, CRUMB, LARGEST, SMALLEST, Part, Shares, cut
 from logscan.jobs.pool import Result, Workers
 from logscan.jobs.reading import add, task_of
 from logscan.jobs.replay import Step, fits, leave_writers, steps, take_counts, take_step
@@ -28,9 +28,7 @@ if TYPE_CHECKING:
     from logscan.pipeline import Job
     from logscan.sources.plan import PlannedSource
 
-# In bytes: of what is sifted ahead of the reader, all chains together.
-_AHEAD = 512 << 20
-_PARTS_AHEAD = 2  # of a chain
+PARTS_AHEAD = 2  # of a chain
 
 
 def read(job: Job, chains: list[list[PlannedSource]], workers: Workers) -> None:
@@ -53,7 +51,7 @@ class _Merging:
         self._job = job
         self._workers = workers
         self._feed = feed
-        size = min(max(_AHEAD // (_PARTS_AHEAD * len(chains)), SMALLEST), LARGEST)
+        size = max(min(AHEAD // (PARTS_AHEAD * len(chains)), LARGEST), SMALLEST)
         self._parts = [self._cut(sources, size) for sources in chains]
         self._waiting: list[deque[tuple[Part, Result]]] = [deque() for _ in chains]
         self._owners: dict[bytes, int] = {}
@@ -82,12 +80,12 @@ class _Merging:
         rounds = Shares(1, 0).rounds(size)
         for source in sources:
             source = self._job.narrowed(source)
-            yield from cut(source, task_of(self._job, source), rounds, CRUMB)
+            yield from cut(source, task_of(self._job, source, self._workers), rounds, CRUMB)
 
     def _fill(self, number: int) -> None:
         """Have the chain's next parts sifted."""
         waiting = self._waiting[number]
-        while len(waiting) < _PARTS_AHEAD and (part := next(self._parts[number], None)) is not None:
+        while len(waiting) < PARTS_AHEAD and (part := next(self._parts[number], None)) is not None:
             waiting.append((part, self._workers.submit(part.task)))
 
     def _chain(self, number: int) -> Iterator[tuple[int, Step]]:

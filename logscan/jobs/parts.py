@@ -15,6 +15,8 @@ from logscan.sources.seek import stamped_line
 # In bytes. The messages at the edges of a part are read twice, and what is kept of it waits in memory.
 LARGEST, SMALLEST = 32 << 20, 4 << 20
 CRUMB = 1 << 16
+# Of all parts that are sifted before the reader comes to them: where all mail is in trouble, all of it is kept.
+AHEAD = 128 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,8 @@ def cut(source: PlannedSource, task: Task, rounds: Iterator[tuple[int, bool]], c
     """The parts of a source, whose task for the whole of it is given."""
     if source.path is None or source.packed or source.last is None:
         own = next(rounds)[1]
-        # A stream is this process's alone.
-        yield Part(source, task, own or not source.opening, True, True)
+        # A stream is this process's alone, and so is what would be kept for long.
+        yield Part(source, task, own or not source.opening or source.size > task.most, True, True)
         return
     begin, end = source.start, source.size if source.stop is None else source.stop
     first = True

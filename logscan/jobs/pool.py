@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 
 from logscan.jobs.digest import Digest, Task
-from logscan.jobs.parts import Part, Shares
+from logscan.jobs.parts import AHEAD, SMALLEST, Part, Shares
 from logscan.jobs.sift import work
 
 # Waits for a digest; None when the process that was at it died.
@@ -23,10 +23,11 @@ Result = Callable[[], Digest | None]
 class Workers(ABC):
     """Processes that sift parts, never more than a few ahead of the reader. Close them.
 
-    parts_ahead: how many parts are sifted before the reader wants them, or are its own.
+    parts_ahead: how many parts are sifted before the reader wants them, or are its own. most: as of a Task.
     """
 
     parts_ahead: int
+    most: int
 
     @abstractmethod
     def submit(self, task: Task) -> Result:
@@ -54,6 +55,7 @@ class Pool(Workers):
         # A process that was forked has all modules there already. Elsewhere than on Linux that is not safe.
         how = "fork" if sys.platform == "linux" else "spawn"
         self.parts_ahead = parts_ahead
+        self.most = max(AHEAD // parts_ahead, SMALLEST)
         self._workers = ProcessPoolExecutor(workers, multiprocessing.get_context(how), _begin)
         self._broken = False
 

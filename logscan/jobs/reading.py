@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from logscan.correlate.feed import Feed
 from logscan.errors import SourceError
 from logscan.jobs.digest import Digest, Task
-from logscan.jobs.parts import LARGEST, SMALLEST, Part, Shares, cut
+from logscan.jobs.parts import AHEAD, LARGEST, SMALLEST, Part, Shares, cut
 from logscan.jobs.replay import fits, replay
 from logscan.model import SourceInfo
 from logscan.parse.stamps import Clock, Place
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 def read(job: Job, sources: list[PlannedSource], workers: Workers, shares: Shares) -> None:
     """Read sources that follow each other, parts of them in other processes."""
-    size = sum(source.size for source in sources)
-    rounds = shares.rounds(min(max(size // (2 * (shares.others + 1)), SMALLEST), LARGEST))
+    size = sum(source.size for source in sources) // (2 * (shares.others + 1))
+    rounds = shares.rounds(max(min(size, AHEAD // workers.parts_ahead, LARGEST), SMALLEST))
 
     def parts() -> Iterator[Part]:
         for source in sources:
             source = job.narrowed(source)
-            yield from cut(source, task_of(job, source), rounds, shares.crumb)
+            yield from cut(source, task_of(job, source, workers), rounds, shares.crumb)
 
     reading: _Reading | None = None
     try:
@@ -46,7 +46,7 @@ def read(job: Job, sources: list[PlannedSource], workers: Workers, shares: Share
             reading.end()
 
 
-def task_of(job: Job, source: PlannedSource) -> Task:
+def task_of(job: Job, source: PlannedSource, workers: Workers) -> Task:
     """The task of sifting the whole source."""
     run = job.run
     return Task(
@@ -61,6 +61,7 @@ def task_of(job: Job, source: PlannedSource) -> Task:
         hosts=run.hosts,
         domains=run.domains,
         ours=frozenset(job.ours),
+        most=workers.most,
         names=frozenset(run.state.opendkim_names),
     )
 

@@ -26,6 +26,7 @@ from logscan.correlate.state import (
     Origin,
     Owner,
     Session,
+    Sifting,
     State,
 )
 from logscan.correlate.writers import Writers
@@ -63,7 +64,7 @@ class Sieve(Run):
     ) -> None:
         super().__init__(window, zone, tally=Tally(), hosts=hosts, domains=domains)
         self.result = digest
-        self.state.begin = _NEVER
+        self.sifting = self.state.sifting = Sifting(_NEVER)
         self.state.opendkim_names = set(digest.names)
         self.all = _AllWriters()
         self.writers = self.all
@@ -80,9 +81,7 @@ class Sieve(Run):
     def finished(self, legs: list[Leg]) -> None:
         """A message is complete: leave it out if it is plain, and count it then."""
         state = self.state
-        if not _is_apart(legs, state):
-            return
-        if state.unplaced and any(leg.queue_id in state.unplaced for leg in legs):
+        if not _is_apart(legs, self.sifting, len(state.hosts)):
             return
         not_mail = state.not_mail
         case = self.case(legs)
@@ -109,17 +108,17 @@ class Sieve(Run):
         state, result = self.state, self.result
         sifter.flush()
         tags: list[bytes] = []
-        result.good = not (
-            state.astray
-            or sifter.astray
+        sifting = self.sifting
+        result.good = result.good and not (
+            sifting.astray
             or self.all.crowded
             or frozenset(state.opendkim_names) != result.names
-            or any(host.early and not host.spaces for host in state.hosts.values())
+            or any(not state.hosts[name].spaces for name in sifting.early)
         )
         assert self.tally is not None
         self.tally.fold(self.known, everything=True)
         result.tables = self.tally.tables()
-        result.ids = b"\n".join(self.ids + state.proofs)
+        result.ids = b"\n".join([*self.ids, *sifting.proofs])
         result.lines = b"\n".join(sifter.kept)
         for tag, origin in self.writers.items():
             if origin.space is not None:
@@ -136,13 +135,14 @@ class Sieve(Run):
         result.ended = feed.clock.place()
 
 
-def _is_apart(legs: list[Leg], state: State) -> bool:
+def _is_apart(legs: list[Leg], sifting: Sifting, hosts: int) -> bool:
     """True when nothing outside of these legs has to do with them, as far as their lines tell."""
     if len(legs) > LONGEST_CHAIN:
         return False
-    begin = state.begin
-    assert begin is not None
+    begin = sifting.begin
     for leg in legs:
+        if leg.queue_id in sifting.unplaced:
+            return False
         if leg.tainted or leg.kind == LOST or leg.first <= begin or leg.last <= begin:
             return False
         if leg.failure is not None or leg.fault is not None or leg.refusal is not None or leg.proxy is not None:
@@ -150,7 +150,7 @@ def _is_apart(legs: list[Leg], state: State) -> bool:
         if leg.end != REMOVED and leg.end != VANISHED and leg.end != PROBE:
             return False
         # One that another host opened may still be waiting for its name (`other_host`).
-        if leg.kind == MADE and leg.first <= begin + MOVED_WITHIN and len(state.hosts) > 1:
+        if leg.kind == MADE and leg.first <= begin + MOVED_WITHIN and hosts > 1:
             return False
     return True
 
@@ -166,12 +166,13 @@ def _is_sure(legs: list[Leg], reason: str) -> bool:
 class Kept(Sifter):
     """The lines of a part until it is known whose they are, and after that those that are kept."""
 
-    def __init__(self, state: State, digest: Digest) -> None:
+    def __init__(self, state: State, sifting: Sifting, digest: Digest) -> None:
         super().__init__()
         self.state = state
+        self.sifting = sifting
         self.digest = digest
         self.kept: list[bytes] = []
-        self.astray = False
+        self.bytes = 0  # of those kept
         self.strangers = 0
         self._held: deque[tuple[list[bytes], list[Owner], list[tuple[int, int]]]] = deque()
         self._moves: list[tuple[int, int]] = []
@@ -188,13 +189,13 @@ class Kept(Sifter):
 
     def reached(self, at: int) -> None:
         """The log came to another second."""
-        if self.state.begin == _NEVER:
-            self.state.begin = at + SLACK
+        if self.sifting.begin == _NEVER:
+            self.sifting.begin = at + SLACK
         self._moves.append((len(self.owners), at))
 
     def lost(self) -> None:
         """A line was met that says nothing without the one before it."""
-        self.astray = True
+        self.sifting.astray = True
 
     def apart(self, owner: Owner | None, origin: Origin | None) -> Owner:
         """Whose a line is that nobody owns, or that tells of more than its owner."""
@@ -217,7 +218,8 @@ class Kept(Sifter):
         """The line is another program's, is counted as that, and will be again."""
         self.strangers += 1
         lines = self._held[-1][0]
-        self.astray = self.astray or b": message repeated " in lines[len(self.owners)]
+        if b": message repeated " in lines[len(self.owners)]:
+            self.sifting.astray = True
 
     def flush(self) -> None:
         """No more lines come."""
@@ -242,6 +244,7 @@ class Kept(Sifter):
         for place in [place for place in range(begin, end) if not owners[place].dropped]:
             digest.notes.append(self._note(owners[place]))
             self.kept.append(lines[place])
+            self.bytes += len(lines[place])
             digest.where.append(where)
 
     def _note(self, owner: Owner) -> int:
@@ -259,7 +262,8 @@ class Kept(Sifter):
                     # A leg that is over is as good as none, but for one that a milter's failure can still be
                     # said of.
                     note = NO_LEG
-                    self.astray = self.astray or leg.active is None
+                    if leg.active is None:
+                        self.sifting.astray = True
         elif isinstance(owner, Leg) and not owner.kept:
             owner.kept = owner.tainted = True
             session = owner.session

@@ -36,7 +36,7 @@ def sift(task: Task) -> Digest:
     sieve.state.ours.update(task.ours)
     sieve.state.now = -1
     clock = Clock(task.zone, task.reference, task.year_hint)
-    kept = Kept(sieve.state, digest)
+    kept = Kept(sieve.state, sieve.sifting, digest)
     feed = Feed(sieve.state, clock, sieve.writers, kept)
     try:
         with closing(task.open(digest.info)) as blocks, no_collector():
@@ -44,6 +44,9 @@ def sift(task: Task) -> Digest:
                 if not digest.first_stamp:
                     _begin(task, digest, clock, block)
                 sieve.sift(feed, block)
+                if kept.bytes > task.most:
+                    digest.good = False
+                    break
         sieve.end(feed, kept)
     except SourceError:
         digest.unreadable = True

@@ -47,6 +47,9 @@ class Cuts(Shares):
 class Here:
     """Sifts in this process, and counts."""
 
+    parts_ahead = 1
+    most = 1 << 30
+
     def __init__(self) -> None:
         self.lines = self.kept = self.parts = self.fitting = 0
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
+sys.path.insert(0, str(Path(__file__).parent))
 
-import generate
+from host_logs import NOW, host_logs
 
 from logscan.cli import main
 from logscan.errors import UsageError
@@ -25,8 +25,6 @@ from logscan.pipeline import Options, report_of
 
 distributed = pytest.importorskip("distributed")
 cloudpickle = pytest.importorskip("cloudpickle")
-
-NOW = generate.START + 3 * 86400
 
 
 @pytest.fixture(scope="module")
@@ -44,18 +42,7 @@ def cluster() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """A log of each of three hosts, over the same time."""
-    folder = tmp_path_factory.mktemp("fleet")
-    made = []
-    for number in range(3):
-        path = folder / f"mail{number}" / "maillog"
-        path.parent.mkdir()
-        with path.open("wb") as output:
-            generate.generate(output, lines=4_000, seed=80 + number, form="rfc3339", hosts=1, per_day=60_000)
-        name = path.read_bytes().split()[1]
-        path.write_bytes(path.read_bytes().replace(b" " + name + b" ", b" mail%d " % number))
-        os.utime(path, (NOW, NOW))
-        made.append(path)
-    return made
+    return host_logs(tmp_path_factory.mktemp("hosts"), ["rfc3339"] * 3, seed=80, lines=4_000)
 
 
 def report(logs: list[str], warnings: list[str] | None = None, **options: Any) -> str:
@@ -157,3 +144,15 @@ def test_a_worker_with_another_logscan_is_refused(cluster: str, monkeypatch: pyt
     monkeypatch.setattr(fleet, "__version__", "9.9.9")
     with pytest.raises(UsageError, match=r"--scheduler: the worker at tcp://127\.0\.0\.1:\d+ has logscan 0\.\S+, this is 9"):
         fleet.Fleet(cluster)
+
+
+def test_a_cluster_that_is_not_used_is_a_note(cluster: str, hosts: list[Path], tmp_path: Path) -> None:
+    said: list[str] = []
+    report([str(hosts[0])], said, scheduler=cluster, compare=True, since="-30d")
+    assert said[0] == "note: --scheduler: not used for --compare, which reads with one process"
+    again = tmp_path / "mail.warn"
+    again.write_bytes(hosts[0].read_bytes())
+    os.utime(again, (NOW, NOW))
+    said = []
+    assert report([str(hosts[0]), str(again)], said, scheduler=cluster) == report([str(hosts[0]), str(again)])
+    assert said == ["note: --scheduler: not used for logs that overlap in time and may have lines of the same host"]

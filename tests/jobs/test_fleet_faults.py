@@ -8,13 +8,14 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
+sys.path.insert(0, str(Path(__file__).parent))
 
-import generate
+from host_logs import NOW, host_logs
 
 from logscan.cli import main
 from logscan.errors import UsageError
@@ -22,8 +23,6 @@ from logscan.jobs import fleet
 from logscan.pipeline import Options, report_of
 
 distributed = pytest.importorskip("distributed")
-
-NOW = generate.START + 3 * 86400
 
 # Runs in each worker before its first part. A file `kill-N` has the worker that is given the N-th part of all die at
 # it; `other-build` has workers say that they are one.
@@ -91,18 +90,7 @@ def orders(folder: Path) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """A log of each of four hosts, over the same time."""
-    root = tmp_path_factory.mktemp("hosts")
-    made = []
-    for number, form in enumerate(("traditional", "rfc3339", "traditional", "rfc3339")):
-        path = root / f"host{number}" / "maillog"
-        path.parent.mkdir()
-        with path.open("wb") as output:
-            generate.generate(output, lines=3_000, seed=80 + number, form=form, hosts=1, per_day=40_000)
-        name = path.read_bytes().split()[3 if form == "traditional" else 1]
-        path.write_bytes(path.read_bytes().replace(b" " + name + b" ", b" mail%d " % number))
-        os.utime(path, (NOW, NOW))
-        made.append(path)
-    return made
+    return host_logs(tmp_path_factory.mktemp("hosts"), ["traditional", "rfc3339"] * 2, seed=80)
 
 
 def report(logs: list[Any], scheduler: str | None = None, **options: Any) -> tuple[str, list[str]]:
@@ -164,6 +152,20 @@ def test_another_build_on_the_workers_is_an_error(scheduler: str, orders: Path, 
 def test_a_worker_that_comes_later_is_asked_with_each_part() -> None:
     task: Any = None  # not looked at
     assert fleet.sift_sealed(task, fleet.Seal("0.0.9 abc", "", b"", 0)) == fleet.code()
+
+
+def test_a_part_that_is_done_when_the_wait_for_it_ends_is_taken() -> None:
+    class JustDone:
+        status = "pending"
+
+        def result(self, timeout: float) -> str:
+            if self.status == "pending":
+                self.status = "finished"
+                raise TimeoutError(f"timed out after {timeout} s.")
+            return "digest"
+
+    waiting: Any = SimpleNamespace(_client=SimpleNamespace(status="running", nthreads=lambda: {"worker": 1}))
+    assert fleet.Fleet._awaited(waiting, JustDone()) == "digest"
 
 
 def test_a_cluster_without_workers_is_an_error(hosts: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:

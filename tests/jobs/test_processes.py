@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import sys
 from collections.abc import Callable, Generator
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
+sys.path.insert(0, str(Path(__file__).parent))
 
-import generate
+from host_logs import NOW, host_logs
 
 from logscan.jobs import merging, parts, pool, reading
 from logscan.jobs.digest import Digest, Task
 from logscan.jobs.sift import sift
 from logscan.model import SourceInfo
 from logscan.pipeline import Options, report_of
-
-NOW = generate.START + 3 * 86400
 
 
 def report(logs: list[Path], jobs: int, warnings: list[str] | None = None) -> str:
@@ -34,28 +34,19 @@ def report(logs: list[Path], jobs: int, warnings: list[str] | None = None) -> st
 
 @pytest.fixture(scope="module")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """A log of each of three hosts, over the same time; one is packed."""
-    made = []
-    folder = tmp_path_factory.mktemp("hosts")
-    for number, form in enumerate(("traditional", "rfc3339", "traditional")):
-        path = folder / f"host{number}" / "maillog"
-        path.parent.mkdir()
-        with path.open("wb") as output:
-            generate.generate(output, lines=3_000, seed=60 + number, form=form, hosts=1, per_day=40_000)
-        name = path.read_bytes().split()[3 if form == "traditional" else 1]
-        path.write_bytes(path.read_bytes().replace(b" " + name + b" ", b" mail%d " % number))
-        os.utime(path, (NOW, NOW))
-        made.append(path)
-    return made
+    """A log of each of three hosts, over the same time."""
+    return host_logs(tmp_path_factory.mktemp("hosts"), ["traditional", "rfc3339", "traditional"], seed=60)
 
 
 class Here(pool.Workers):
     """Sifts in this process."""
 
     digests: ClassVar[list[Digest]] = []
+    largest: ClassVar[int] = 1 << 20
 
     def __init__(self, workers: int, parts_ahead: int) -> None:
         self.parts_ahead = parts_ahead
+        self.most = Here.largest
 
     def close(self) -> None:
         pass
@@ -139,3 +130,52 @@ def test_a_process_that_is_killed_costs_only_time(
     monkeypatch.setattr(reading, "SMALLEST", 50_000)
     monkeypatch.setattr(reading, "LARGEST", 50_000)
     assert report(logs, 2) == whole
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_a_packed_log_of_which_much_may_be_kept_is_read_by_this_process(
+    hosts: list[Path], several: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = tmp_path / "maillog.gz"
+    packed.write_bytes(gzip.compress(hosts[0].read_bytes()))
+    os.utime(packed, (NOW, NOW))
+    logs = [packed, *hosts[1:]] if several else [packed]
+    whole = report(logs, 1)
+    monkeypatch.setattr(pool, "Pool", Here)
+    monkeypatch.setattr(pool, "shares", lambda jobs: parts.Shares(jobs - 1, 0))
+    for most, sifted in ((packed.stat().st_size - 1, False), (1 << 20, True)):
+        monkeypatch.setattr(Here, "largest", most)
+        Here.digests = []
+        assert report(logs, 2) == whole
+        assert bool(Here.digests) is sifted
+
+
+TROUBLE = """\
+Nov 20 {at} mx postfix/smtpd[9]: connect from app.example.org[192.0.2.7]
+Nov 20 {at} mx postfix/smtpd[9]: warning: connect to Milter service inet:127.0.0.1:8891: Connection refused
+Nov 20 {at} mx postfix/smtpd[9]: {id}: client=app.example.org[192.0.2.7]
+Nov 20 {at} mx postfix/cleanup[7]: {id}: message-id=<{id}@example.org>
+Nov 20 {at} mx postfix/qmgr[5]: {id}: from=<ann@example.org>, size=900, nrcpt=1 (queue active)
+Nov 20 {at} mx postfix/smtp[6]: {id}: to=<bob@example.net>, relay=mx.example.net[203.0.113.9]:25, delay=0.1,\
+ delays=0.1/0/0/0, dsn=2.0.0, status=sent (250 ok)
+Nov 20 {at} mx postfix/qmgr[5]: {id}: removed
+Nov 20 {at} mx postfix/smtpd[9]: disconnect from app.example.org[192.0.2.7] ehlo=1 mail=1 rcpt=1 data=1 quit=1
+"""
+
+
+def test_sifting_ends_where_too_much_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "maillog"
+    times = [datetime.fromtimestamp(second, UTC).strftime("%H:%M:%S") for second in range(12_000)]
+    log.write_text("".join(TROUBLE.format(at=at, id=f"{number:010X}") for number, at in enumerate(times)))
+    os.utime(log, (NOW, NOW))
+    whole = report([log], 1)
+    assert json.loads(whole)["totals"]["unknown"]["messages"] == len(times)
+    monkeypatch.setattr(pool, "Pool", Here)
+    monkeypatch.setattr(pool, "shares", lambda jobs: parts.Shares(jobs - 1, 0))
+    monkeypatch.setattr(reading, "SMALLEST", 1 << 30)  # one part
+    for most, good in ((100_000, False), (1 << 30, True)):
+        monkeypatch.setattr(Here, "largest", most)
+        Here.digests = []
+        assert report([log], 2) == whole
+        assert [digest.good for digest in Here.digests] == [good]
+        assert bool(Here.digests[0].lines) is good
