@@ -76,6 +76,7 @@ class Gatherer:
         self._sessions: dict[Origin, _Session] = {}
         self._keys: dict[Host, list[tuple[Line, Fault]]] = {}
         self._number = 0
+        self._line = self._shown = b""
         self._kept = 0
         self._shed_at = TOTAL
 
@@ -105,9 +106,10 @@ class Gatherer:
     def took(self, state: State, origin: Origin, payload: bytes, line: bytes) -> None:
         """A line of the engine's own daemons, which the engine has just read."""
         self._number += 1
-        # The same object, as far as it can be: a repeated line is told by that.
-        kept = line if len(line) <= LONGEST else line[:LONGEST]
-        said = Line(self._number, state.now, origin.program, origin.pid, payload, kept)
+        if line is not self._line:
+            # One object for a line that is taken several times: a repeated one is told by that.
+            self._line, self._shown = line, line[:LONGEST].rstrip(b"\n")
+        said = Line(self._number, state.now, origin.program, origin.pid, payload, self._shown)
         word, _, rest = payload.partition(b": ")
         if word == b"warning":
             word = rest.partition(b": ")[0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from logscan.correlate.state import Host, Leg, Origin, State, word
+from logscan.correlate.state import Host, Leg, Origin, State, shown, word
 from logscan.model import Fault, Severity
 from logscan.parse.lines import Match, Shape
 
@@ -198,7 +198,7 @@ def tell_refusal(state: State, host: Host, leg: Leg) -> None:
 
 def trouble(state: State, host: Host, fault: Fault, line: bytes) -> None:
     """Something that keeps OpenDKIM from answering: the cause of what Postfix misses now, or will miss."""
-    host.trouble = (state.now, fault, line[:500])
+    host.trouble = (state.now, fault, shown(line))
     host.mended = False
     for outage in host.outages.values() if state.window.holds(state.now) else ():
         if outage.by_absence:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from logscan.correlate.state import Host, State
+from logscan.correlate.state import Host, State, shown
 
 # So many domains without an answer, none more than so many seconds after the one before, are no accident.
 DOMAINS = 5
@@ -23,7 +23,7 @@ def unanswered(state: State, host: Host, domain: bytes, line: bytes) -> None:
     # A stranger may put any number of names below a domain of his into signatures; domains cost more.
     domain = b".".join(domain.lower().rsplit(b".", 2)[-2:])
     if all(domain != other for _, other, _ in waiting):
-        waiting.append((state.now, domain, line[:500]))
+        waiting.append((state.now, domain, shown(line)))
     if len(waiting) < (DOMAINS if host.run.success else 3 * DOMAINS):
         return
     key = (host.name, "dns", RESOLVER)

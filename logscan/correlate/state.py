@@ -47,6 +47,7 @@ FAULT_CAP: Final = 5_000
 HOST_CAP: Final = 20_000
 INSTANCE_CAP: Final = 64
 RELAYS_KEPT: Final = 4_000  # of a host
+LONGEST_SHOWN: Final = 500  # bytes of a line
 OUTAGE_CAP: Final = 1_000  # of a host at one time
 RUNS_APART: Final = 10_000
 NAME_CAP: Final = 100  # under which OpenDKIM logs
@@ -294,9 +295,14 @@ class Handler:
         """Take a line whose payload, which is what follows the tag, begins with `start`.
 
         start: up to the first ``: ``, which is the queue ID in most lines that have one. rest: what follows that;
-        None when there is no such place. line: as logged, for faults to show.
+        None when there is no such place. line: as logged, perhaps with its newline, for faults to show (`shown`).
         """
         raise NotImplementedError
+
+
+def shown(line: bytes) -> bytes:
+    """What faults keep of a line that a handler was given."""
+    return line[:LONGEST_SHOWN].rstrip(b"\n")
 
 
 def payload_of(start: bytes, rest: bytes | None) -> bytes:
@@ -435,9 +441,9 @@ class State:
         if severity == "error":
             fault.severity = severity
         if len(fault.lines) < 3:
-            fault.lines.append(line[:500])
+            fault.lines.append(shown(line))
         else:
-            fault.lines[2] = line[:500]  # the first two and the last
+            fault.lines[2] = shown(line)  # the first two and the last
         return fault
 
     def rename(self, host: Host, kind: str, subject: bytes, better: bytes) -> Fault | None:

@@ -119,7 +119,7 @@ class Sieve(Run):
         self.tally.fold(self.known, everything=True)
         result.tables = self.tally.tables()
         result.ids = b"\n".join([*self.ids, *sifting.proofs])
-        result.lines = b"\n".join(sifter.kept)
+        result.lines = b"".join(sifter.kept)
         for tag, origin in self.writers.items():
             if origin.space is not None:
                 tags.append(tag)

@@ -41,6 +41,9 @@ _FRACTION: Final = re.compile(rb"[.,](\d{1,18})")
 Place = tuple[int | None, int, int, bool, int | None]
 
 
+_NONE: Final = b"\n"  # no stamp begins so
+
+
 class Clock:
     """Turns the stamps of one source into epoch seconds; feed them in the order of the file.
 
@@ -60,6 +63,8 @@ class Clock:
         "_iso_hours",
         "_night",
         "_start",
+        "_ten",
+        "_ten_at",
         "_year",
         "_zone",
         "last",
@@ -69,6 +74,9 @@ class Clock:
         self._zone = zone
         self._start = start_year
         self._hours: dict[bytes, int] = {}  # stamp[:9] → epoch of the full hour; valid while _day is
+        # Of the newest stamp in one of these hours all but its last digit, and the instant less that digit's byte.
+        self._ten = _NONE
+        self._ten_at = 0
         self._iso_hours: dict[bytes, int] = {}  # date and hour and zone → epoch of the full hour
         self._year: int | None = None  # of the newest traditional stamp
         self._day = 0  # the newest day seen, as an ordinal; it is in _year
@@ -89,7 +97,11 @@ class Clock:
     def resume(self, place: Place) -> None:
         """Go on from where another clock of the same source stood."""
         self._year, self._day, self._night, self._again, self.last = place
+        self._forget_hours()
+
+    def _forget_hours(self) -> None:
         self._hours.clear()
+        self._ten = _NONE
 
     @property
     def year(self) -> int | None:
@@ -114,8 +126,13 @@ class Clock:
         >>> Clock(timezone.utc, 1_700_000_000).traditional(b"Nov  4 03:02:01")
         1699066921
         """
+        if stamp.startswith(self._ten) and len(stamp) == 15 and 0x30 <= stamp[14] <= 0x39:
+            self.last = self._ten_at + stamp[14]
+            return self.last
         try:
             at = self._hours[stamp[:9]] + _IN_HOUR[stamp[9:]]
+            if stamp[13] != 0x36:  # of a leap second's ten there is but one
+                self._ten, self._ten_at = stamp[:14], at - stamp[14]
         except KeyError:
             found = self._new_hour(stamp)
             if found is None:
@@ -178,7 +195,7 @@ class Clock:
         # What the newest day decided holds until there is a newer one: no check on the fast path.
         if base is not None and year == self._year and base + 3660 <= self._bound:
             if len(self._hours) >= _KEPT:
-                self._hours.clear()
+                self._forget_hours()
             self._hours[stamp[:9]] = base
         return at
 
@@ -198,7 +215,7 @@ class Clock:
         proof = year < wanted == self._year and self._start is None and _ordinal(wanted, 2, 29) >= self._day
         if day > self._day or proof:
             self._year, self._day = year, day
-            self._hours.clear()
+            self._forget_hours()
 
     def _new_iso_hour(self, stamp: bytes, zone: bytes) -> int | None:
         """Place an ISO stamp whose hour or zone is not remembered; its fraction is not looked at."""
