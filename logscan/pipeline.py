@@ -55,7 +55,7 @@ WORTHWHILE = 24 << 20
 
 OK, FAILED = 0, 2
 
-_OVERLAPPING = "logs that overlap in time and may have lines of the same host"
+_OVERLAPPING = "logs that overlap in time and cannot be read apart (is a host in several?)"
 _NO_MAIL = ("no line of Postfix or OpenDKIM in it", "is the mail log another file?")
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import NamedTuple
 
-from logscan.correlate.state import OPEN, RETRY_AGE, Handler, Host, Leg, Origin, State, payload_of
+from logscan.correlate.state import OPEN, RETRY_AGE, Handler, Host, Leg, Origin, State, payload_of, shown
 from logscan.correlate.transit import find_leg
 from logscan.correlate.writers import Writers
 from logscan.model import Fault
@@ -108,7 +108,7 @@ class Gatherer:
         self._number += 1
         if line is not self._line:
             # One object for a line that is taken several times: a repeated one is told by that.
-            self._line, self._shown = line, line[:LONGEST].rstrip(b"\n")
+            self._line, self._shown = line, shown(line, LONGEST)
         said = Line(self._number, state.now, origin.program, origin.pid, payload, self._shown)
         word, _, rest = payload.partition(b": ")
         if word == b"warning":

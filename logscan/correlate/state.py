@@ -300,9 +300,9 @@ class Handler:
         raise NotImplementedError
 
 
-def shown(line: bytes) -> bytes:
-    """What faults keep of a line that a handler was given."""
-    return line[:LONGEST_SHOWN].rstrip(b"\n")
+def shown(line: bytes, longest: int = LONGEST_SHOWN) -> bytes:
+    """What is kept, to be shown, of a line that a handler was given."""
+    return line[:longest].rstrip(b"\n")
 
 
 def payload_of(start: bytes, rest: bytes | None) -> bytes:

@@ -41,7 +41,7 @@ _FRACTION: Final = re.compile(rb"[.,](\d{1,18})")
 Place = tuple[int | None, int, int, bool, int | None]
 
 
-_NONE: Final = b"\n"  # no stamp begins so
+_NONE: Final = bytes(16)  # longer than any stamp, so none begins so
 
 
 class Clock:

@@ -155,4 +155,4 @@ def test_a_cluster_that_is_not_used_is_a_note(cluster: str, hosts: list[Path], t
     os.utime(again, (NOW, NOW))
     said = []
     assert report([str(hosts[0]), str(again)], said, scheduler=cluster) == report([str(hosts[0]), str(again)])
-    assert said == ["note: --scheduler: not used for logs that overlap in time and may have lines of the same host"]
+    assert said == ["note: --scheduler: not used for logs that overlap in time and cannot be read apart (is a host in several?)"]

@@ -293,3 +293,21 @@ def test_memory_stays_small_on_an_unsorted_log() -> None:
         clock.traditional(stamp_of(REFERENCE - hour * 3600, UTC))
         clock.iso(b"2026-11-24T10:00:00+%02d:%02d" % divmod(hour, 60))
     assert len(clock._hours) <= 64 and len(clock._iso_hours) <= 64
+
+
+@pytest.mark.parametrize("before", [b"", b"Nov  4 03:02:01", b"Nov  4 03:02:59", b"Nov  4 03:02:60"])
+@pytest.mark.parametrize(
+    "stamp",
+    [b"\n" + b"3" * 14, b"\n" * 14 + b"5", b"Nov  4 03:02:0", b"Nov  4 03:02:0x", b"Nov  4 03:02:011", b"Nov  4 03:02:61"],
+)
+def test_a_stamp_that_is_none_stays_one_whatever_came_before_it(before: bytes, stamp: bytes) -> None:
+    clock = Clock(UTC, 1_700_000_000)
+    assert (clock.traditional(before) is None) is (before == b"")
+    assert clock.traditional(stamp) is None
+
+
+def test_seconds_of_the_same_ten_are_read_as_any_other() -> None:
+    for first in range(61):
+        clock = Clock(UTC, 1_700_000_000)
+        for second in [first, *range(61)]:
+            assert clock.traditional(b"Nov  4 03:02:%02d" % second) == 1_699_066_920 + second
