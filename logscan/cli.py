@@ -11,10 +11,8 @@ No `from __future__ import annotations` here and in `options.py`: typer would ha
 its text, for 5 ms at every start.
 """
 
-import atexit
 import errno
 import functools
-import gc
 import os
 import re
 import sys
@@ -532,10 +530,6 @@ def _name_shell(words: Sequence[str]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; `arguments` are those of the process unless given."""
-    if arguments is None:
-        # The process is ours, and it ends with the command: the search for cycles that Python then makes, among
-        # tens of thousands of objects whose memory goes back anyway, takes a tenth of the time of a small report.
-        atexit.register(gc.freeze)
     words = list(sys.argv[1:] if arguments is None else arguments)
     _name_shell(words)
     screen.open_closed()

@@ -133,12 +133,8 @@ def sender_of(legs: list[Leg]) -> bytes | None:
 
 def examine(legs: list[Leg]) -> Case:
     """What the legs of one message say, first leg first."""
-    first = legs[0]
-    if len(legs) == 1:
-        ordinary = _ordinary(first)
-        if ordinary is not None:
-            return ordinary
-    return at_length(legs)
+    ordinary = _ordinary(legs)
+    return at_length(legs) if ordinary is None else ordinary
 
 
 def at_length(legs: list[Leg]) -> Case:
@@ -194,29 +190,38 @@ def at_length(legs: list[Leg]) -> Case:
     )  # fmt: skip
 
 
-def _ordinary(leg: Leg) -> Case | None:
-    """The commonest messages of all, by the shortest way: one leg, sent, nothing odd about it.
+def _ordinary(legs: list[Leg]) -> Case | None:
+    """The commonest messages of all, by the shortest way: sent, and nothing odd about any leg.
 
-    Signed, or come in and verified. The same answer as of the long way, for most of a healthy log's mail; None
-    leaves it to that.
+    Signed, or come in on one leg and verified. The same answer as of the long way, for most of a healthy log's mail;
+    None leaves it to that.
     """
-    deliveries = leg.deliveries
-    if leg.active is None or deliveries is None or leg.refusal is not None or leg.fault is not None:
-        return None
-    if leg.end == DISCARDED or leg.kind == MADE:
-        return None
+    first = legs[0]
+    signed = sent = False
     here = True
-    for daemon, _, status, linked in deliveries.values():
-        if status != b"sent" or linked or daemon == b"discard":
+    for leg in legs:
+        deliveries = leg.deliveries
+        if leg.active is None or deliveries is None or leg.refusal is not None or leg.fault is not None:
             return None
-        if daemon not in LOCAL_DAEMONS:
-            here = False
-    if leg.signatures is None:
-        return _verified(leg) if here else None
-    sender = active_sender(leg.active)
+        if leg.end == DISCARDED or leg.kind == MADE or (leg.kind == PICKUP and leg is not first):
+            return None
+        for daemon, _, status, linked in deliveries.values():
+            if status != b"sent" or daemon == b"discard":
+                return None
+            if not linked:
+                sent = True
+                if daemon not in LOCAL_DAEMONS:
+                    here = False
+        if leg.signatures is not None:
+            signed = True
+    if not sent:
+        return None
+    if not signed:
+        return _verified(first) if here and len(legs) == 1 else None
+    sender = active_sender(first.active or b"")
     if not sender:
         return None
-    return case_of(leg.space.host.name, sender.rpartition(b"@")[2].lower(), "outbound", "sent", "signed")
+    return case_of(first.space.host.name, sender.rpartition(b"@")[2].lower(), "outbound", "sent", "signed")
 
 
 def _verified(leg: Leg) -> Case | None:

@@ -16,6 +16,7 @@ from logscan.why import Why
 
 FOLD_AT: Final = 20_000
 KEEP: Final = 2_000
+UNSETTLED: Final = 2_000
 
 TABLES: Final = ("verdicts", "hours", "by_domain", "by_host", "absent", "signatures")
 NOTHING: Final = Knowledge(set(), [], set())
@@ -41,9 +42,11 @@ class Tally:
         self._cases: dict[tuple[int, Case], int] = {}
         # Of those that no later line can change. Apart, so that when the others are folded hangs on them alone.
         self._sure: dict[tuple[int, Case], int] = {}
-        # Of one hour, by the case's identity: a case's hash is worked out anew at every look for it.
-        self._recent: dict[int, Count] = {}
-        self._hour = 0
+        # By hour and the case's identity: a case's hash is worked out anew at every look for it.
+        self._recent: dict[int, dict[int, Count]] = {}
+        self._of_hour: dict[int, Count] = {}  # those of the hour that was counted last
+        self._hour = -1
+        self._unsettled = 0  # of all hours
         self.verdicts: dict[tuple[str, str, str | None, str], int] = {}  # direction, outcome, reason, effect
         self.hours: dict[tuple[int, str], int] = {}  # outbound: hour (epoch s of its begin), outcome
         self.by_domain: dict[tuple[bytes, str], int] = {}  # outbound: sender's domain, outcome
@@ -59,21 +62,28 @@ class Tally:
 
     def add(self, hour: int, case: Case, legs: list[Leg], known: Knowledge) -> None:
         """Count one message. hour: epoch seconds of the begin of the local hour it came in."""
-        if hour != self._hour:
-            self._settle()
-            self._hour = hour
-        count = self._recent.get(id(case))
+        count = self._of_hour.get(id(case)) if hour == self._hour else None
         if count is None:
-            if len(self._recent) > self._fold_at:
-                self._settle()
-            count = self._recent[id(case)] = Count(case)
+            count = self._counted(hour, case)
         count.messages += 1
         if case.outcome == "signed" or (case.direction is not None and case.direction != "outbound"):
             return
         self._keep(case, legs, known)
         self.why.add(case, legs, known)
-        if len(self._cases) + len(self._recent) > self._fold_at and len(self.cases) > self._fold_at:
+        if len(self._cases) + self._unsettled > self._fold_at and len(self.cases) > self._fold_at:
             self.fold(known)
+
+    def _counted(self, hour: int, case: Case) -> Count:
+        """The count of a case in an hour, which is the one that is counted now."""
+        if self._unsettled >= UNSETTLED:
+            self._settle()
+        self._hour = hour
+        self._of_hour = self._recent.setdefault(hour, {})
+        count = self._of_hour.get(id(case))
+        if count is None:
+            count = self._of_hour[id(case)] = Count(case)
+            self._unsettled += 1
+        return count
 
     @property
     def cases(self) -> dict[tuple[int, Case], int]:
@@ -82,14 +92,16 @@ class Tally:
         return self._cases
 
     def _settle(self) -> None:
-        """Add the counts of the present hour to the rest."""
-        for count in self._recent.values():
-            case = count.case
-            sure = case.outcome == "signed" or (case.direction is not None and case.direction != "outbound")
-            cases = self._sure if sure else self._cases
-            key = (self._hour, case)
-            cases[key] = cases.get(key, 0) + count.messages
-        self._recent.clear()
+        """Add the counts of the last hours to the rest."""
+        for hour, counts in self._recent.items():
+            for count in counts.values():
+                case = count.case
+                sure = case.outcome == "signed" or (case.direction is not None and case.direction != "outbound")
+                cases = self._sure if sure else self._cases
+                key = (hour, case)
+                cases[key] = cases.get(key, 0) + count.messages
+        self._recent = {}
+        self._hour, self._unsettled = -1, 0
         if len(self._sure) > self._fold_at:
             self._fold_sure()
 
@@ -97,8 +109,9 @@ class Tally:
         """Count every signature of a message."""
         counts = self.signatures
         for leg in legs:
-            for pair in leg.signatures or ():
-                counts[pair] = counts.get(pair, 0) + 1
+            if leg.signatures is not None:
+                for pair in leg.signatures:
+                    counts[pair] = counts.get(pair, 0) + 1
 
     def _keep(self, case: Case, legs: list[Leg], known: Knowledge) -> None:
         """Keep a message that is, or may turn out, a problem: the oldest ones, `KEEP` at most."""

@@ -138,8 +138,9 @@ def test_the_end_of_the_process_is_not_spent_on_the_collector() -> None:
     code = (
         "import atexit, gc, sys\n"
         "atexit.register(lambda: print(gc.get_freeze_count() > 0))\n"
-        "from logscan.cli import main\n"
-        "main(sys.argv[1:]); print(gc.get_freeze_count() > 0)\n"
+        "from logscan.__main__ import main\n"
+        "from logscan.cli import main as command\n"
+        "command(sys.argv[1:]); print(gc.get_freeze_count() > 0)\n"
         "main()\n"
     )
     done = subprocess.run([sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=True)

@@ -157,25 +157,29 @@ def any_leg(draw: st.DrawFn) -> Leg:
     return leg
 
 
-@given(any_leg())
-@settings(max_examples=1_500)
-def test_the_short_way_is_the_long_way_on_any_leg(leg: Leg) -> None:
-    assert examine([leg]) == at_length([leg])
+any_legs = st.lists(any_leg(), min_size=1, max_size=3)
+
+
+@given(any_legs)
+@settings(max_examples=2_500)
+def test_the_short_way_is_the_long_way_on_any_legs(legs: list[Leg]) -> None:
+    assert examine(legs) == at_length(legs)
 
 
 def test_legs_of_any_sort_reach_the_short_way() -> None:
     """Else the test above would hold for nothing."""
-    taken: Counter[str | None] = Counter()
+    taken: Counter[tuple[str | None, bool] | None] = Counter()
 
-    @given(any_leg())
-    @settings(max_examples=200, database=None)
-    def count(leg: Leg) -> None:
-        case = findings._ordinary(leg)
-        taken[case and case.direction] += 1
+    @given(any_legs)
+    @settings(max_examples=400, database=None)
+    def count(legs: list[Leg]) -> None:
+        case = findings._ordinary(legs)
+        taken[case and (case.direction, len(legs) > 1)] += 1
 
     count()
-    assert taken["outbound"] > 20
-    assert taken["inbound"] > 20
+    assert taken["outbound", False] > 20
+    assert taken["outbound", True] > 20
+    assert taken["inbound", False] > 20
 
 
 def knowledge(*ours: bytes, success: bool = False, seen: bool = True, down: bool = False) -> Knowledge:

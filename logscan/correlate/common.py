@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from logscan.correlate.state import (
@@ -16,6 +17,9 @@ from logscan.correlate.state import (
     text,
 )
 from logscan.parse.postfix_lines import LINES
+
+# Compiled, a method is looked up anew at each call of it: a thirtieth of the time, of those that lines are cut with.
+partition: Final[Callable[[bytes, bytes], tuple[bytes, bytes, bytes]]] = bytes.partition
 
 MOVED_WITHIN: Final = 600  # seconds
 

@@ -7,7 +7,7 @@ through `header.parse`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import Final
 
@@ -23,6 +23,9 @@ REPEATS: Final = 10_000
 CLOSING: Final = 0x5D  # "]"
 REPEAT: Final = b"message repeated "
 NEVER: Final = b"\n\n"  # in place of a stamp: no line begins so
+
+# Compiled, a method is looked up anew at each call of it, and this is called for every line.
+_split: Final[Callable[[bytes, bytes, int], list[bytes]]] = bytes.split
 
 # What has to be done to a writer before a line of it, for lines that were left out of the log before: nothing, begin
 # a session, or forget which leg it spoke of.
@@ -80,7 +83,7 @@ class Feed:
     def block(self, block: bytes) -> int:
         """Take a block of whole lines; gives how many there were."""
         # One byte is searched for at the speed of memory, two are not.
-        if b"\r" in block:
+        if block.find(b"\r") >= 0:
             block = block.replace(b"\r\n", b"\n")
         state = self.state
         clock = self.clock
@@ -95,6 +98,7 @@ class Feed:
         if sifter is not None:
             sifter.lines(lines)
             owners = sifter.owners
+        split = _split
         for line in lines:
             if line.startswith(stamp):
                 tail = line[16:-1]
@@ -129,7 +133,7 @@ class Feed:
                 self.slow(line, lines)
                 continue
             # Tag, queue ID and the rest at once: it costs less than one after the other.
-            parts = tail.split(b": ", 2)
+            parts = split(tail, b": ", 2)
             tag = parts[0]
             origin = young.get(tag) or writers.get(tag)
             if origin is None:

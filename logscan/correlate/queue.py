@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from logscan.correlate.common import TLS, known, note, other_host
+from logscan.correlate.common import TLS, known, note, other_host, partition
 from logscan.correlate.state import (
     LOST,
     MADE,
@@ -126,8 +126,10 @@ def delivered(state: State, origin: Origin, queue_id: bytes, rest: bytes) -> Non
             return
     state.owner = leg
     # Cut by partition, at the first blank: it is the quickest of all ways to look for something in bytes.
-    to, _, tail = rest.partition(b" ")
-    route, found, told = tail.partition(b", status=")
+    to, _, tail = partition(rest, b" ")
+    route, found, told = partition(tail, b", status=")
+    recipient: bytes
+    status: bytes
     if not (found and route.startswith(b"relay=") and to.endswith(b">,")) or to[4] == QUOTE:
         # An alias (`orig_to=`) or an odd address, which is quoted as a whole: the whole form is compared.
         match = DELIVERY.match(rest) or DELIVERY_INTERNAL.match(rest)
@@ -146,7 +148,7 @@ def delivered(state: State, origin: Origin, queue_id: bytes, rest: bytes) -> Non
     leg.last = state.now
     linked = False
     if status == SENT:
-        if told.partition(b"ed as ")[1]:
+        if partition(told, b"ed as ")[1]:
             linked = _follow(origin, leg, route, told)
     elif status[:7] == b"deliver" or status[:7] == b"undeliv":
         end_leg(state, leg, PROBE)
@@ -159,7 +161,7 @@ def delivered(state: State, origin: Origin, queue_id: bytes, rest: bytes) -> Non
 
 def _is_local(host: Host, route: bytes) -> bool:
     """True when a delivery went to this host or a private address: perhaps a filter. route: of a Delivery."""
-    name = route.partition(b",")[0]
+    name = partition(route, b",")[0]
     local = host.relays.get(name)
     if local is None:
         if len(host.relays) >= RELAYS_KEPT:

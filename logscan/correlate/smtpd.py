@@ -6,7 +6,7 @@ from typing import Final
 
 from logscan.correlate import milters
 from logscan.correlate.cleanup import milter_said
-from logscan.correlate.common import TLS, known, note
+from logscan.correlate.common import TLS, known, note, partition
 from logscan.correlate.state import (
     DISCARDED,
     NOBODY,
@@ -56,7 +56,15 @@ class Smtpd(Handler):
             elif origin.connected:
                 state.owner = NOBODY
             return
-        word, blank, _ = start.partition(b" ")
+        if rest is not None and rest.startswith(b"client="):
+            # Most of what is left: looked for before anything is cut.
+            if start == b"NOQUEUE":
+                origin.noqueue = rest
+                origin.used = True
+                return
+            if _client(state, origin, start, rest):
+                return
+        word, blank, _ = partition(start, b" ")
         if blank or rest is None:
             if word in _SMTPD_NOISE:
                 state.owner = NOBODY
@@ -65,11 +73,7 @@ class Smtpd(Handler):
             else:
                 known(state, origin, payload_of(start, rest))
         elif rest.startswith(b"client="):
-            if start == b"NOQUEUE":
-                origin.noqueue = rest
-                origin.used = True
-            else:
-                _client(state, origin, start, rest)
+            state.strange("postfix")
         elif start == b"NOQUEUE":
             if rest.startswith(b"milter-"):
                 _noqueue_milter(state, origin, rest)
@@ -97,24 +101,24 @@ class Smtpd(Handler):
 
 def new_session(state: State, origin: Origin) -> None:
     """Forget what went before in this process."""
-    if origin.refused is not None:
-        _close_refused(state, origin)
     origin.leg = None
     origin.session = None
-    origin.used = False
     origin.failure = None
-    origin.held = False
-    origin.noqueue = None
+    if origin.used:
+        if origin.refused is not None:
+            _close_refused(state, origin)
+        origin.used = False
+        origin.held = False
+        origin.noqueue = None
 
 
-def _client(state: State, origin: Origin, queue_id: bytes, rest: bytes) -> None:
-    """`<queue_id>: client=…` opens a leg of this session."""
+def _client(state: State, origin: Origin, queue_id: bytes, rest: bytes) -> bool:
+    """`<queue_id>: client=…` opens a leg of this session; False when the text is no queue ID."""
     space = origin.space
     assert space is not None
     leg = open_leg(state, space, queue_id, SMTPD, rest, origin.program)
     if leg is None:
-        state.strange("postfix")
-        return
+        return False
     origin.leg = leg
     state.owner = leg
     if origin.used:
@@ -123,7 +127,7 @@ def _client(state: State, origin: Origin, queue_id: bytes, rest: bytes) -> None:
     if state.sifting is not None:
         _in_part(origin, leg)
     # A login name is the user's own text, and filters do not log in.
-    if rest.partition(b", orig_")[1] and not rest.partition(b", sasl_username=")[1]:
+    if partition(rest, b", orig_")[1] and not rest.partition(b", sasl_username=")[1]:
         place = rest.rfind(b", orig_queue_id=")
         if place > 0:
             parent = find_leg(space.host, rest[place + 16 :].partition(b",")[0])
@@ -131,6 +135,7 @@ def _client(state: State, origin: Origin, queue_id: bytes, rest: bytes) -> None:
                 join(parent, leg)
             else:
                 leg.tainted = True
+    return True
 
 
 def _in_part(origin: Origin, leg: Leg) -> None:
@@ -258,5 +263,7 @@ class Qmqpd(Handler):
     """QMQP clients open legs as SMTP ones do."""
 
     def take(self, state: State, origin: Origin, queue_id: bytes, rest: bytes | None, line: bytes, /) -> None:
-        if rest is not None and rest.startswith(b"client=") and queue_id != b"NOQUEUE":
-            _client(state, origin, queue_id, rest)
+        if rest is None or not rest.startswith(b"client=") or queue_id == b"NOQUEUE":
+            return
+        if not _client(state, origin, queue_id, rest):
+            state.strange("postfix")

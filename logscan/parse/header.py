@@ -182,7 +182,7 @@ def _after_traditional(rest: bytes, at: int) -> Header | None:
 def _after_host(rest: bytes, at: int) -> Header:
     """Read ``host tag: payload``; host, tag or both may be missing. FreeBSD has facility and level before."""
     rest = rest.lstrip(b" ")
-    if facility := _FACILITY.match(rest):
+    if rest[:1] == b"<" and (facility := _FACILITY.match(rest)):
         rest = rest[facility.end() :]
     host, _, tagged = rest.partition(b" ")
     # an address may end with colons and still be a host

@@ -7,6 +7,7 @@ and smtpd/smtpd.c (milter actions); docs: catalogue of formats in `postfix_lines
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 # `to=<…>, {orig_to=<…>, }relay=…, {conn_use=…, }delay=…, delays=…, {tls=…, }dsn=…, status=… (`
@@ -81,6 +82,7 @@ def _address(client: bytes) -> tuple[bytes, bytes]:
     return name, rest.partition(b"]")[0]
 
 
+@lru_cache(2048)
 def is_private(client: bytes, host: bytes) -> bool:
     """True for `name[address]` of this host, loopback or a private network. host: the log's name of this host."""
     name, address = _address(client)
