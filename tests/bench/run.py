@@ -127,8 +127,8 @@ def environment(home: Path) -> dict[str, str]:
 
 def measure(tool: Tool, log: Path, home: Path) -> None:
     """Run the command once and add what it took. A failure is written down as the tool's problem."""
-    # The shell becomes the command where there is no pipe, and adds nothing.
-    command = tool.run if "|" in tool.run else f"exec {tool.run}"
+    # The shell becomes the command where there is but one, and adds nothing.
+    command = tool.run if "|" in tool.run or "&" in tool.run else f"exec {tool.run}"
     command = command.replace("LOG", shlex.quote(str(log)))
     begin = time.perf_counter()
     process = subprocess.Popen(
@@ -199,7 +199,10 @@ def race(log: Path, packed: bool, dated: bool, lines: int, runs: int, only: set[
 
 
 def growth(sizes: list[int], seed: int, form: str, runs: int, scratch: Path) -> Iterator[str]:
-    """Rows of a table: logscan and pflogsumm on made logs of these many lines, and logscan on the last hour of them."""
+    """Rows of a table: logscan and pflogsumm on made logs of these many lines.
+
+    Two at once are two reports of one process each, side by side: what this machine's cores have to give.
+    """
     yield (
         "| lines | tool | time | CPU | peak memory | lines per second | times as fast as one process | as pflogsumm |\n"
         "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
@@ -208,23 +211,34 @@ def growth(sizes: list[int], seed: int, form: str, runs: int, scratch: Path) -> 
         log, truth = make_log(scratch, lines, seed, form)
         entrants = list(logscan_tools())
         since = f"--since @{truth['arrivals_end'] - 3600}"
-        hour = replace(entrants[0], name="logscan, last hour", run=f"{entrants[0].run} {since}", times=[], cpu=[])
         peer = Tool("pflogsumm", "pflogsumm LOG", "pflogsumm LOG", problem_of("pflogsumm"))
-        entrants += [hour, peer]
-        rounds(entrants, log, runs, scratch)
+        hours = [_as(one, "last hour", f"{one.run} {since}") for one in entrants[::2]]
+        twice = [_as(one, "two at once", f"( {one.run} & {one.run} & wait )") for one in entrants[::2]]
+        rounds([*entrants, *twice, *hours, peer], log, runs, scratch)
         log.unlink()
-        for place, tool in enumerate(entrants):
-            if tool.problem or not tool.times:
-                yield f"| {lines:,} | {tool.name} | {tool.problem or 'not run'} | | | | | |"
-                continue
-            seconds = statistics.median(tool.times)
-            whole = tool is not hour
-            alone = ratio(entrants[place - 1].times, tool.times) if ", two" in tool.name else ""
-            beside = ratio(peer.times, tool.times) if whole and tool is not peer else ""
-            yield (
-                f"| {lines:,} | {tool.name} | {seconds:.2f} s | {statistics.median(tool.cpu):.2f} s |"
-                f" {tool.peak / 1e6:.0f} MB | {f'{lines / seconds:,.0f}' if whole else ''} | {alone} | {beside} |"
-            )
+        for one, two, both in zip(entrants[::2], entrants[1::2], twice, strict=True):
+            yield _grown(lines, one, lines, beside=ratio(peer.times, one.times))
+            yield _grown(lines, two, lines, ratio(one.times, two.times), ratio(peer.times, two.times))
+            yield _grown(lines, both, 2 * lines, ratio([2 * seconds for seconds in one.times], both.times))
+        for tool in hours:
+            yield _grown(lines, tool)
+        yield _grown(lines, peer, lines)
+
+
+def _as(tool: Tool, what: str, run: str) -> Tool:
+    """Another use of the same program."""
+    return replace(tool, name=f"{tool.name.split(',')[0]}, {what}", run=run, times=[], cpu=[])
+
+
+def _grown(lines: int, tool: Tool, read: int = 0, alone: str = "", beside: str = "") -> str:
+    """A row of the table of growth. read: how many lines the tool read, 0 where that is not of interest."""
+    if tool.problem or not tool.times:
+        return f"| {lines:,} | {tool.name} | {tool.problem or 'not run'} | | | | | |"
+    seconds = statistics.median(tool.times)
+    return (
+        f"| {lines:,} | {tool.name} | {seconds:.2f} s | {statistics.median(tool.cpu):.2f} s |"
+        f" {tool.peak / 1e6:.0f} MB | {f'{read / seconds:,.0f}' if read else ''} | {alone} | {beside} |"
+    )
 
 
 def machine() -> str:
@@ -331,8 +345,9 @@ def report(args: argparse.Namespace, scratch: Path) -> Iterator[str]:
     if args.growth:
         yield "## How it grows\n"
         yield (
-            f"On logs made by `generate.py --seed {args.seed} --form {args.form[0]}`; the last hour is `--since` an hour"
-            f" before the last mail; medians of {args.runs} runs.\n"
+            f"On logs made by `generate.py --seed {args.seed} --form {args.form[0]}`; medians of {args.runs} runs. Two at"
+            " once: two reports by one process each, side by side, which is what the cores of this machine have to give."
+            " The last hour is `--since` an hour before the last mail.\n"
         )
         sizes = [int(size) for size in args.growth.split(",")]
         yield from growth(sizes, args.seed, args.form[0], args.runs, scratch)
