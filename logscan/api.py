@@ -14,7 +14,8 @@ from datetime import date, tzinfo
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from logscan.pipeline import Job, Options, collected, report_of
+from logscan.job import Job, Options
+from logscan.pipeline import collected, report_of
 
 if TYPE_CHECKING:
     import pandas as pd

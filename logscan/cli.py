@@ -48,7 +48,7 @@ from logscan.options import (
 from logscan.render import screen
 
 if TYPE_CHECKING:
-    from logscan.pipeline import Options
+    from logscan.job import Options
 
 OK, FINDINGS, FAILED, INTERRUPTED = 0, 1, 2, 130
 
@@ -185,7 +185,8 @@ def report(
     color: ColorWhen = Color.auto,
 ) -> int:
     """Count signed, unsigned and milter-hit mail, problems first."""
-    from logscan.pipeline import Options, run_report
+    from logscan.job import Options
+    from logscan.pipeline import run_report
 
     _spare_input(output, logs)
     options = Options(
@@ -248,7 +249,7 @@ def daily(
 ) -> int:
     """Report on yesterday if something was wrong; for cron."""
     from logscan.daily import run_daily
-    from logscan.pipeline import Options
+    from logscan.job import Options
     from logscan.render import text, verdict
 
     options = Options(
@@ -305,7 +306,8 @@ def export(
     jobs: Jobs = None,
 ) -> int:
     """Write every message as a row, to be counted elsewhere."""
-    from logscan.pipeline import Options, run_export
+    from logscan.job import Options
+    from logscan.pipeline import run_export
 
     _spare_input(output, logs)
     options = Options(
@@ -359,7 +361,7 @@ def trace(
     color: ColorWhen = Color.auto,
 ) -> int:
     """Show one mail's way through the log: verdict, what to do, every line with its time and gap."""
-    from logscan.pipeline import Options
+    from logscan.job import Options
     from logscan.render import trace as paint
     from logscan.trace import run_trace
 

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 from logscan import timespan
 from logscan.errors import UsageError
-from logscan.pipeline import FAILED, Job, Options, Progress, ReportResult, Warn, report_of
+from logscan.job import FAILED, Job, Options, Progress, Warn
+from logscan.pipeline import ReportResult, report_of
 from logscan.reach import Reach
 
 

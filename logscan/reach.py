@@ -13,10 +13,10 @@ from datetime import datetime
 from functools import cached_property
 
 from logscan.errors import SourceError
+from logscan.job import SILENCE, Job
 from logscan.model import SourceInfo, Window
 from logscan.parse.header import parse
 from logscan.parse.stamps import Clock
-from logscan.pipeline import SILENCE, Job
 from logscan.sources import merge
 from logscan.sources.blocks import read_blocks
 from logscan.sources.journal import NAME as JOURNAL

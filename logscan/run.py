@@ -1,4 +1,4 @@
-"""One pass over an input: lines in, finished messages judged and counted. The sources are `pipeline.py`'s."""
+"""One pass over an input: lines in, finished messages judged and counted. The sources are `job.py`'s."""
 
 from __future__ import annotations
 

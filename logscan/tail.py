@@ -41,7 +41,7 @@ OK, FAILED, INTERRUPTED = 0, 2, 130
 @dataclass(slots=True)
 class TailOptions:
     """What `tail` was asked for. log: None for the system's. lines: of output to show from before. only: outcomes,
-    empty for all. hold: seconds in transit after which a verdict is told. The rest as in `pipeline.Options`."""
+    empty for all. hold: seconds in transit after which a verdict is told. The rest as in `job.Options`."""
 
     log: str | None = None
     lines: int = 10

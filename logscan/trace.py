@@ -9,7 +9,7 @@ from typing import Any
 from logscan.correlate.gather import Gatherer, Line
 from logscan.correlate.state import Leg
 from logscan.findings import Case
-from logscan.pipeline import Job, Options, Progress, Warn
+from logscan.job import Job, Options, Progress, Warn
 from logscan.query import Query
 from logscan.reports.trace import Found, document
 from logscan.reports.why import setup_of

@@ -15,7 +15,8 @@ from small_logs import Log, real
 
 from logscan import api, frames
 from logscan.errors import LogscanError, SourceError, TimeError
-from logscan.pipeline import Options, run_report
+from logscan.job import Options
+from logscan.pipeline import run_report
 from logscan.render.csv import MESSAGE_COLUMNS
 
 

@@ -21,27 +21,11 @@ import pytest
 
 from logscan.cli import main
 from logscan.errors import SourceError, TimeError
+from logscan.job import Options
 
 sys.path.insert(0, str(Path(__file__).parent / "render"))
 
 import docs
-
-
-@dataclass
-class Options:
-    logs: list[str]
-    since: str | None
-    until: str | None
-    hosts: list[str]
-    domains: list[str]
-    by: list[str]
-    limit: int
-    our_domains: list[str]
-    opendkim_conf: str | None
-    timezone: str | None
-    jobs: int | None
-    scheduler: str | None = None
-    compare: bool = False
 
 
 @dataclass
@@ -78,7 +62,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
         return made.status
 
     module = types.ModuleType("logscan.pipeline")
-    vars(module).update(Options=Options, run_report=run_report, run_export=run_export)
+    vars(module).update(run_report=run_report, run_export=run_export)
     monkeypatch.setitem(sys.modules, "logscan.pipeline", module)
     monkeypatch.setattr("logscan.pipeline", module, raising=False)
     return made
@@ -431,7 +415,6 @@ def test_a_reader_that_goes_away_is_quiet(tmp_path: Path) -> None:
     code = (
         f"import sys, types; sys.path.insert(0, {str(Path(__file__).parent / 'render')!r}); import docs\n"
         "fake = types.ModuleType('logscan.pipeline')\n"
-        "fake.Options = lambda **kw: types.SimpleNamespace(**kw)\n"
         "doc = docs.hostile(); doc['by_domain'] *= 500\n"
         "fake.run_report = lambda o, **kw: types.SimpleNamespace(doc=doc, status=0, blank=False)\n"
         "sys.modules['logscan.pipeline'] = fake\n"

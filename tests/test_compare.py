@@ -18,8 +18,9 @@ import logscan
 from logscan.cli import main
 from logscan.compare import earlier
 from logscan.errors import UsageError
+from logscan.job import Options
 from logscan.model import Window
-from logscan.pipeline import Options, run_report
+from logscan.pipeline import run_report
 from logscan.render import csv, html, markdown, text
 from logscan.timespan import zone
 

@@ -22,7 +22,7 @@ from logscan import daily as module
 from logscan.cli import main
 from logscan.daily import run_daily
 from logscan.errors import TimeError, UsageError
-from logscan.pipeline import Options
+from logscan.job import Options
 from logscan.render import text, verdict
 
 sys.path.insert(0, str(Path(__file__).parent / "render"))

@@ -17,7 +17,8 @@ from small_logs import NOW, Log, epoch, real, write
 
 from logscan.cli import main
 from logscan.errors import TimeError, UsageError
-from logscan.pipeline import Options, read_messages, run_report
+from logscan.job import Options
+from logscan.pipeline import read_messages, run_report
 from logscan.render import json as as_json
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from logscan.cli import main
 from logscan.correlate import gather
 from logscan.errors import UsageError
+from logscan.job import Options
 from logscan.parse.header import as_text, parse
 from logscan.parse.stamps import Clock
-from logscan.pipeline import Options, read_messages
+from logscan.pipeline import read_messages
 from logscan.render import json as as_json
 from logscan.render.message import message_dict
 from logscan.render.trace import text
@@ -349,7 +350,7 @@ def test_very_many_open_legs_keep_their_ends(tmp_path: Path, monkeypatch: pytest
 
 def test_lines_of_finished_mail_are_let_go() -> None:
     from logscan.model import SourceInfo, Window
-    from logscan.pipeline import Run
+    from logscan.run import Run
 
     gatherer = gather.Gatherer()
     run = Run(Window(), UTC)

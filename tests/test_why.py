@@ -11,7 +11,8 @@ from builder import NOW, OUTSIDE, STRANGER, Log, judge
 from logscan import why
 from logscan.advice import Change, Setup, change
 from logscan.findings import Knowledge
-from logscan.pipeline import Options, run_report
+from logscan.job import Options
+from logscan.pipeline import run_report
 from logscan.reports.why import setup_of
 from logscan.why import Why
 

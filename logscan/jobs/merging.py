@@ -25,7 +25,7 @@ from logscan.parse.header import parse
 from logscan.parse.stamps import Clock, Place
 
 if TYPE_CHECKING:
-    from logscan.pipeline import Job
+    from logscan.job import Job
     from logscan.sources.plan import PlannedSource
 
 PARTS_AHEAD = 2  # of a chain

@@ -15,8 +15,8 @@ from logscan.model import SourceInfo
 from logscan.parse.stamps import Clock, Place
 
 if TYPE_CHECKING:
+    from logscan.job import Job
     from logscan.jobs.pool import Workers
-    from logscan.pipeline import Job
     from logscan.sources.plan import PlannedSource
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from logscan.pipeline import Options, collected, report_of
+from logscan.job import Options
+from logscan.pipeline import collected, report_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 

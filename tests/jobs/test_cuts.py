@@ -19,11 +19,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 import generate
 from hard_log import START, hard_log
 
+from logscan.job import Job, Options
 from logscan.jobs import reading
 from logscan.jobs.digest import Digest
 from logscan.jobs.parts import Part, Shares
 from logscan.jobs.sift import sift
-from logscan.pipeline import Job, Options, report_of
+from logscan.pipeline import report_of
 from logscan.sources.plan import PlannedSource
 
 NOW = max(START, generate.START) + 3 * 86400

@@ -19,9 +19,10 @@ from host_logs import NOW, host_logs
 
 from logscan.cli import main
 from logscan.errors import UsageError
+from logscan.job import Options
 from logscan.jobs import fleet, merging, parts, reading
 from logscan.model import SourceInfo
-from logscan.pipeline import Options, report_of
+from logscan.pipeline import report_of
 
 distributed = pytest.importorskip("distributed")
 cloudpickle = pytest.importorskip("cloudpickle")

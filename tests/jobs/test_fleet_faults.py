@@ -19,8 +19,9 @@ from host_logs import NOW, host_logs
 
 from logscan.cli import main
 from logscan.errors import UsageError
+from logscan.job import Options
 from logscan.jobs import fleet
-from logscan.pipeline import Options, report_of
+from logscan.pipeline import report_of
 
 distributed = pytest.importorskip("distributed")
 

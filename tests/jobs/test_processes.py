@@ -19,11 +19,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from host_logs import NOW, host_logs
 
+from logscan.job import Options
 from logscan.jobs import merging, parts, pool, reading
 from logscan.jobs.digest import Digest, Task
 from logscan.jobs.sift import sift
 from logscan.model import SourceInfo
-from logscan.pipeline import Options, report_of
+from logscan.pipeline import report_of
 
 
 def report(logs: list[Path], jobs: int, warnings: list[str] | None = None) -> str:

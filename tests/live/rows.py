@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from logscan.pipeline import Options, run_report
+from logscan.job import Options
+from logscan.pipeline import run_report
 
 Fault = dict[str, Any]
 

@@ -11,7 +11,7 @@ import pytest
 from builder import NOW, OPENDKIM, STRANGER, Log
 from rich.cells import cell_len
 
-from logscan.pipeline import Options
+from logscan.job import Options
 from logscan.render import json, trace
 from logscan.trace import run_trace
 

@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from small_logs import NOW, Log, real
 
 from logscan.errors import UsageError
-from logscan.pipeline import Options, collected, read_messages, run_export, run_report
+from logscan.job import Options
+from logscan.pipeline import collected, read_messages, run_export, run_report
 from logscan.render.csv import MESSAGE_COLUMNS
 from logscan.reports import export as exporting
 from logscan.reports import spool as spooling

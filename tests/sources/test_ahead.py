@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_logs import NOW, Log
 
+from logscan.job import Options
 from logscan.model import SourceInfo
-from logscan.pipeline import Options, run_report
+from logscan.pipeline import run_report
 from logscan.sources.ahead import ahead
 from logscan.sources.blocks import READ_AHEAD, read_blocks
 

@@ -18,8 +18,9 @@ import pytest
 from small_logs import NOW, Log, epoch
 
 from logscan.cli import main
+from logscan.job import Options
 from logscan.model import SourceInfo, Window
-from logscan.pipeline import Options, run_report
+from logscan.pipeline import run_report
 from logscan.sources import remote
 from logscan.sources.plan import plan
 

@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_logs import NOW, Log, epoch
 
-from logscan import pipeline
+from logscan import job
+from logscan.job import Options
 from logscan.model import SourceInfo, Window
-from logscan.pipeline import Options, run_report
+from logscan.pipeline import run_report
 from logscan.sources import seek
 from logscan.sources.plan import PlannedSource, plan
 
@@ -75,7 +76,7 @@ def both(path: Path, since: int | None, until: int | None, zone: str = "UTC") ->
     """The report of a window with the rest skipped; it must be the one of a whole read."""
     found, said = report(path, since, until, zone)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "narrowed", lambda source, window, zone: source)
+        patch.setattr(job, "narrowed", lambda source, window, zone: source)
         whole, whole_said = report(path, since, until, zone)
     lines = found["input"]["lines"]
     assert lines <= whole["input"]["lines"]
