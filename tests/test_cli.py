@@ -99,7 +99,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys; from logscan.cli import main; main(['--help']);"
-        "print([m for m in ('pandas', 'numpy', 'rich.console', 'logscan.pipeline') if m in sys.modules])"
+        "print([m for m in ('pandas', 'numpy', 'rich.console', 'logscan.job', 'logscan.pipeline') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

@@ -55,6 +55,8 @@ _PRIVATE: Final = re.compile(
 )
 _LOOPBACK: Final = re.compile(rb"(?:IPv6:)?(?:127\.|::1$|::ffff:127\.|0:0:0:0:0:0:0:1$)", re.I)
 
+REMEMBERED: Final = 300  # bytes of a client: longer ones are no host's, and must not fill the memory
+
 
 def client_fields(opened: bytes) -> tuple[bytes | None, bytes | None, bytes | None]:
     """Client, SASL user name and original client (XFORWARD) of a `client=…` payload; None where not said."""
@@ -82,9 +84,20 @@ def _address(client: bytes) -> tuple[bytes, bytes]:
     return name, rest.partition(b"]")[0]
 
 
-@lru_cache(2048)
 def is_private(client: bytes, host: bytes) -> bool:
-    """True for `name[address]` of this host, loopback or a private network. host: the log's name of this host."""
+    """True for `name[address]` of this host, loopback or a private network. host: the log's name of this host.
+
+    What follows the address does not matter.
+    """
+    return _remembered(client, host) if len(client) <= REMEMBERED else _is_private(client, host)
+
+
+@lru_cache(2048)
+def _remembered(client: bytes, host: bytes) -> bool:
+    return _is_private(client, host)
+
+
+def _is_private(client: bytes, host: bytes) -> bool:
     name, address = _address(client)
     if _LOOPBACK.match(address) or _PRIVATE.match(address) or address in (b"", b"unknown"):
         return address not in (b"", b"unknown")

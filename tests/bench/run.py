@@ -66,8 +66,8 @@ def logscan_command() -> str | None:
     beside = Path(sys.executable).with_name("logscan")
     if beside.exists():
         return shlex.quote(str(beside))
-    if (ROOT / "logscan" / "cli.py").exists():
-        return f"{shlex.quote(sys.executable)} -c 'from logscan.cli import main; main()'"
+    if (ROOT / "logscan" / "__main__.py").exists():
+        return f"{shlex.quote(sys.executable)} -m logscan"
     found = shutil.which("logscan")
     return shlex.quote(found) if found else None
 
@@ -168,7 +168,7 @@ def rounds(entrants: list[Tool], log: Path, runs: int, home: Path) -> None:
 
 def ratio(ours: list[float], base: list[float]) -> str:
     """Ratios within a round, then their median: what slowed the whole round cancels out."""
-    return f"{statistics.median(map(float.__truediv__, ours, base)):.2f}" if base else ""
+    return f"{statistics.median(map(float.__truediv__, ours, base)):.2f}" if ours and base else ""
 
 
 def race(log: Path, packed: bool, dated: bool, lines: int, runs: int, only: set[str], scratch: Path) -> str:
@@ -213,7 +213,7 @@ def growth(sizes: list[int], seed: int, form: str, runs: int, scratch: Path) -> 
         since = f"--since @{truth['arrivals_end'] - 3600}"
         peer = Tool("pflogsumm", "pflogsumm LOG", "pflogsumm LOG", problem_of("pflogsumm"))
         hours = [_as(one, "last hour", f"{one.run} {since}") for one in entrants[::2]]
-        twice = [_as(one, "two at once", f"( {one.run} & {one.run} & wait )") for one in entrants[::2]]
+        twice = [_as(one, "two at once", _side_by_side(one.run)) for one in entrants[::2]]
         rounds([*entrants, *twice, *hours, peer], log, runs, scratch)
         log.unlink()
         for one, two, both in zip(entrants[::2], entrants[1::2], twice, strict=True):
@@ -223,6 +223,11 @@ def growth(sizes: list[int], seed: int, form: str, runs: int, scratch: Path) -> 
         for tool in hours:
             yield _grown(lines, tool)
         yield _grown(lines, peer, lines)
+
+
+def _side_by_side(run: str) -> str:
+    """A shell's line that runs a command twice at once, fails where one of the two does, and ends both at Ctrl-C."""
+    return f'( {run} & other=$!; trap "kill $other" INT; {run} && wait $other )'
 
 
 def _as(tool: Tool, what: str, run: str) -> Tool:
