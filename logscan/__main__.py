@@ -8,7 +8,7 @@ import sys
 def main() -> int:
     """Run the command line of this process and return its exit status."""
     # The process is ours and ends with the command. What it imports stays, and the memory of all goes back at the end:
-    # looking for cycles among those tens of thousands of objects is a fifth of a small report's time.
+    # a search for cycles among those tens of thousands of objects, at the start or then, only delays a small report.
     gc.set_threshold(100_000)
     atexit.register(gc.freeze)
     from logscan.cli import main as command

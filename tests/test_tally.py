@@ -107,6 +107,23 @@ def test_folding_early_gives_the_same_counts(monkeypatch: pytest.MonkeyPatch) ->
     assert tables(folded(1)) == expected
 
 
+def test_counts_that_are_put_away_at_every_case_come_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = tables(folded(1))
+    monkeypatch.setattr("logscan.tally.UNSETTLED", 1)
+    assert tables(folded(1)) == expected
+
+
+def test_hours_that_alternate_are_counted_apart() -> None:
+    judged = judge(Log().started().mail("4F2A91C0301", "+"))
+    judged.tally._settle()
+    [(hour, case)] = judged.tally._sure
+    total = Tally()
+    for at in (hour, hour + 3600, hour, hour + 3600, hour):
+        total.add(at, case, [], judged.run.known)
+    total.fold(judged.run.known, everything=True)
+    assert total.hours == {(hour, "signed"): 3, (hour + 3600, "signed"): 2}
+
+
 def many(log: Log, count: int, *words: str, **more: Any) -> None:
     for n in range(count):
         log.mail(f"{n:05X}C0{log.at % 997:03X}", *words, **more).wait(7)

@@ -18,8 +18,9 @@ from logscan.correlate.state import (
 )
 from logscan.parse.postfix_lines import LINES
 
-# Compiled, a method is looked up anew at each call of it: a thirtieth of the time, of those that lines are cut with.
+# What lines are cut with. Compiled, a method is looked up anew at each call of it, which is a thirtieth of all time.
 partition: Final[Callable[[bytes, bytes], tuple[bytes, bytes, bytes]]] = bytes.partition
+split: Final[Callable[[bytes, bytes, int], list[bytes]]] = bytes.split
 
 MOVED_WITHIN: Final = 600  # seconds
 

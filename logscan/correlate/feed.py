@@ -7,10 +7,11 @@ through `header.parse`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from io import BytesIO
 from typing import Final
 
+from logscan.correlate.common import split
 from logscan.correlate.smtpd import new_session
 from logscan.correlate.state import NOBODY, Origin, Owner, State
 from logscan.correlate.transit import advance
@@ -23,9 +24,6 @@ REPEATS: Final = 10_000
 CLOSING: Final = 0x5D  # "]"
 REPEAT: Final = b"message repeated "
 NEVER: Final = b"\n\n"  # in place of a stamp: no line begins so
-
-# Compiled, a method is looked up anew at each call of it, and this is called for every line.
-_split: Final[Callable[[bytes, bytes, int], list[bytes]]] = bytes.split
 
 # What has to be done to a writer before a line of it, for lines that were left out of the log before: nothing, begin
 # a session, or forget which leg it spoke of.
@@ -98,7 +96,6 @@ class Feed:
         if sifter is not None:
             sifter.lines(lines)
             owners = sifter.owners
-        split = _split
         for line in lines:
             if line.startswith(stamp):
                 tail = line[16:-1]
