@@ -33,6 +33,8 @@ AGAIN, LIFE_AGAIN = 300, 10
 UNSURE_FOR, UNSURE = 3600, 1000
 # After lines were lost, a message whose beginning is missing may be one of theirs for so long.
 LOST_FOR = 600
+# Of so many of the last times that lines were lost.
+GAPS = 256
 # The clock of the stamps is told the time so often, and what grows is cut; seconds.
 REFERENCE_EVERY = SWEEP_EVERY = 3600
 # Of so many, those are chosen that --only asks for.
@@ -109,7 +111,7 @@ class Live(Run):
         self._retried: dict[int, int] = {}  # refused local mail that waits, as `_waiting`
         self._unsure: deque[_Closed] = deque(maxlen=UNSURE)
         self._minute: deque[tuple[int, Counter[str]]] = deque()  # by second
-        self._gap: tuple[int, int] | None = None  # lines were lost between
+        self._gaps: deque[tuple[int, int]] = deque(maxlen=GAPS)  # lines were lost between
         self._gap_open = False  # and nothing was read since
         self._unlogged: Counter[bytes] = Counter()  # by host: mail undecided since signatures are not logged
         self._not_logging: dict[bytes, Fault] = {}
@@ -153,7 +155,8 @@ class Live(Run):
         """The next whole lines."""
         if self._gap_open:
             header = parse(block.partition(b"\n")[0], self.log.clock)
-            self._mark_gap(self._now() if header is None else max(header.at, self.state.now))
+            begin, _ = self._gaps.pop()
+            self._mark_gap(begin, self._now() if header is None else max(header.at, self.state.now))
             self._gap_open = False
         self._feed(block)
 
@@ -205,8 +208,7 @@ class Live(Run):
         """Lines were lost just now, of any host. name: of the file."""
         now = self._now()
         self._gap_open = True
-        self._gap = None
-        self._mark_gap(now)
+        self._mark_gap(max(self.state.now, 0), now)
         hosts = list(self.state.hosts)
         line = f"{name} was truncated while it was followed".encode()
         host = text(hosts[0]) if len(hosts) == 1 else ""
@@ -214,10 +216,10 @@ class Live(Run):
         fault.meaning, fault.fix = advise(fault)
         self._items.append(FaultNews(now, "begin", fault))
 
-    def _mark_gap(self, end: int) -> None:
+    def _mark_gap(self, begin: int, end: int) -> None:
         for host in self.state.hosts.values():
             host.gap_to = max(host.gap_to, end)
-        self._gap = (max(self.state.now, 0) if self._gap is None else self._gap[0], end)
+        self._gaps.append((begin, end))
 
     def _now(self) -> int:
         """The log's time: of its last line, and what has passed since that was read."""
@@ -229,11 +231,10 @@ class Live(Run):
         gap_to = host.gap_to
         if self.whole:
             return False
-        if self._gap is not None:
-            begin, end = self._gap
-            if begin <= leg.first <= end + LOST_FOR:
+        if self._gaps:
+            if any(begin <= leg.first <= end + LOST_FOR for begin, end in self._gaps):
                 return False
-            gap_to = -1 if gap_to <= end else gap_to
+            gap_to = -1 if gap_to <= self._gaps[-1][1] else gap_to
         return host.gap_from is None and gap_to < leg.first
 
     # --- messages ---

@@ -401,6 +401,21 @@ def test_the_gap_reaches_to_the_first_line_after_it(watch: Watch) -> None:
     assert messages(watch.news)[-1] == ("A00001", "undecided", "log-gap", "sent")
 
 
+def test_mail_between_two_losses_is_told_too(watch: Watch) -> None:
+    watch.log.mail("A00000", "+")
+    watch.feed()
+    watch.live.lost("maillog")
+    watch.log.wait(1).queued("A00001").sent("A00001").removed("A00001")
+    watch.log.wait(1).connect(pid=300)
+    watch.feed()
+    watch.live.lost("maillog")
+    watch.log.wait(1).connect(pid=301)
+    watch.feed()
+    watch.wait(10)
+    assert messages(watch.news)[-1] == ("A00001", "undecided", "log-gap", "sent")
+    assert faults(watch.news) == [("begin", "log-gap")] * 2
+
+
 # --- equal to the report ------------------------------------------------------------------------------------------------
 
 

@@ -74,9 +74,14 @@ class FollowedFile:
         self._identity = (0, 0)
         self._offset = 0
         self._known = b""
-        # Rotated files that hold what comes before the rest of ours, each with the place to read on from.
-        self._behind: deque[tuple[int, int]] = deque()
-        self._cut = False  # ours was emptied, and they are its copies
+        # Rotated files that were ours for a while and that we never saw: they come before ours.
+        self._behind: deque[int] = deque()
+        # A copy of ours, made before it was emptied: the offset is one in it.
+        self._copy: int | None = None
+        self._head = b""  # what ours, and each copy of it, begins with
+        # When and which the copy was that ends where ours begins; None while ours was not emptied.
+        self._after: tuple[int, tuple[int, int]] | None = None
+        self._cut = False  # ours was emptied, and nothing of it was read since
         self._missing = 0
         self._said = ""
 
@@ -120,6 +125,7 @@ class FollowedFile:
             offset += len(data)
         self._offset = offset
         self._known = os.pread(self._file, min(offset, _KNOWN), max(0, offset - _KNOWN))
+        self._head = os.pread(self._file, min(offset, _KNOWN), 0)
 
     def _before(self, size: int) -> Iterator[bytes]:
         """The end of the file that was renamed last, if it is plain and may be read."""
@@ -145,7 +151,9 @@ class FollowedFile:
 
     def read(self) -> bytes | None:
         """See `Followed`. Never None: a name may always get a file again."""
-        if (self._behind or self._cut) and (rest := self._from_behind()):
+        if self._behind and (rest := self._from_behind()):
+            return rest
+        if self._copy is not None and (rest := self._from_copy()):
             return rest
         if self._file is None and not self._open():
             return b""
@@ -160,10 +168,10 @@ class FollowedFile:
 
     def close(self) -> None:
         """See `Followed`."""
-        for descriptor in (self._file, *(descriptor for descriptor, _ in self._behind)):
+        for descriptor in (self._file, self._copy, *self._behind):
             if descriptor is not None:
                 os.close(descriptor)
-        self._file = None
+        self._file = self._copy = None
         self._behind.clear()
 
     def _open(self) -> bool:
@@ -191,7 +199,8 @@ class FollowedFile:
             self._say("is there now")
         self._said = ""
         self._file, self._identity = descriptor, (status.st_dev, status.st_ino)
-        self._offset, self._known = 0, b""
+        self._offset, self._known, self._head = 0, b"", b""
+        self._after, self._cut = None, False
         self._missing = 0
         return True
 
@@ -201,18 +210,25 @@ class FollowedFile:
         while True:
             known = len(self._known)
             data = os.pread(self._file, known + size, self._offset - known)
-            if data[:known] != self._known:
+            if data[:known] != self._known or (self._cut and self._next_copy()):
                 return None
             new = data[known:]
             if not new:
                 return b""
-            self._offset += len(new)
-            self._known = data[-_KNOWN:]
-            if self._cutter.rest == b"" and new[0] == 0:
-                # A writer that did not open it for appending leaves a hole where the emptied part was.
-                new = new.lstrip(b"\0")
-            if block := self._cutter.push(new):
+            self._cut = False
+            if block := self._push(new):
                 return block
+
+    def _push(self, new: bytes) -> bytes:
+        """The whole lines, with what was read now."""
+        if self._offset < _KNOWN:
+            self._head = (self._head + new)[:_KNOWN]
+        self._offset += len(new)
+        self._known = (self._known + new)[-_KNOWN:]
+        if self._cutter.rest == b"" and new[0] == 0:
+            # A writer that did not open it for appending leaves a hole where the emptied part was.
+            new = new.lstrip(b"\0")
+        return self._cutter.push(new)
 
     def _turn(self) -> bytes:
         """At the end of our file: has the name another one by now?
@@ -237,14 +253,15 @@ class FollowedFile:
         if status.st_size == 0:
             return b""
         block = self._more(self._size)
+        if block is None:
+            return self._emptied()
         if block:
             return block
         rest = self._cutter.end()
         assert self._file is not None
         ours = os.fstat(self._file)
         if self._open():
-            missed = self._younger(ours.st_mtime_ns, (ours.st_dev, ours.st_ino))
-            self._behind.extend((descriptor, 0) for descriptor in missed)
+            self._find_missed(ours)
         return rest or self._from_behind() or self._more(self._size) or b""
 
     def _gone(self) -> None:
@@ -259,71 +276,117 @@ class FollowedFile:
             self._said = what
             self.notes.append(f"{self.info.name}: {what}")
 
+    def _from_behind(self) -> bytes:
+        """The next lines of the files that we never saw, to the end of the last one."""
+        while self._behind:
+            data = os.read(self._behind[0], self._size)
+            if not data:
+                os.close(self._behind.popleft())
+            if block := self._cutter.push(data) if data else self._cutter.end():
+                return block
+        return b""
+
     # --- emptied under us ---
 
     def _emptied(self) -> bytes:
         """The file was cut (logrotate's copytruncate). What we had not read is in the copy, if there is one."""
         self.notes.append(f"warning: {self.info.name}: was truncated; lines written just then may be lost")
-        self._find_copy()
-        self._cut = True
-        self._offset, self._known = 0, b""
-        return self._from_behind() or self._more(self._size) or b""
+        if self._copy is None:
+            self._find_copy()
+        return self._from_copy() or self._more(self._size) or b""
 
-    def _from_behind(self) -> bytes:
-        """The next lines of the files behind ours, to the end of the last one."""
-        while self._behind:
-            descriptor, offset = self._behind[0]
-            data = os.pread(descriptor, self._size, offset)
-            self._behind[0] = (descriptor, offset + len(data))
-            if not data:
-                os.close(descriptor)
-                self._behind.popleft()
-            if block := self._cutter.push(data) if data or self._cut else self._cutter.end():
-                return block
-        if self._cut:
-            # What was written between the copying and the cutting is nowhere. A line without its end proves nothing.
-            self._cut = False
-            self.lost = True
-            self._cutter.rest = b""
+    def _from_copy(self) -> bytes:
+        """The next lines of the copy and of those made after it, to where ours goes on."""
+        assert self._file is not None
+        while self._copy is not None:
+            if data := os.pread(self._copy, self._size, self._offset):
+                if block := self._push(data):
+                    return block
+                continue
+            known = self._known
+            if known and os.pread(self._file, len(known), self._offset - len(known)) == known:
+                # It is being made: ours is to be emptied yet.
+                self._leave_copy()
+                self._cut = False
+            elif os.fstat(self._copy).st_size <= self._offset:
+                status = os.fstat(self._copy)
+                self._leave_copy()
+                self._begin(status.st_mtime_ns, (status.st_dev, status.st_ino))
+                self._next_copy()
         return b""
 
-    def _find_copy(self) -> None:
-        """Of the rotated files, the one that has our last lines just where we read them, and those made after it."""
-        known = self._known
-        for path in rotated.siblings(self._path.resolve()) if known else ():
-            try:
-                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            except OSError:
-                continue
-            if os.pread(descriptor, len(known), self._offset - len(known)) == known:
-                self._behind.append((descriptor, self._offset))
-                made = os.fstat(descriptor)
-                later = self._younger(made.st_mtime_ns, (made.st_dev, made.st_ino))
-                self._behind.extend((descriptor, 0) for descriptor in later)
-                return
-            os.close(descriptor)
+    def _leave_copy(self) -> None:
+        assert self._copy is not None
+        os.close(self._copy)
+        self._copy = None
 
-    def _younger(self, than: int, but: tuple[int, int]) -> list[int]:
-        """The plain rotated files, oldest first, that were written to after an instant (ns): rotated before we had
-        a look at them, as when we were stopped for days. but: not this one."""
-        found: list[tuple[int, int]] = []
-        for path in rotated.siblings(self._path.resolve()):
-            try:
-                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            except OSError:
+    def _begin(self, made: int, identity: tuple[int, int]) -> None:
+        """Go on at the beginning of what follows a copy. What was written between its making and the emptying is
+        nowhere, and a line without its end proves nothing."""
+        self._after = made, identity
+        self._offset, self._known, self._head = 0, b"", b""
+        self._cut = True
+        self._cutter.rest = b""
+        self.lost = True
+
+    def _find_copy(self) -> None:
+        """Go on in the rotated file that has our last lines just where we read them, or in one that begins as ours
+        did: it was made before our last lines came. Without any, at the beginning of what follows."""
+        known, found, last = self._known, None, (0, (0, 0))
+        files = self._rotated()
+        for file in files:
+            last = file.written, file.identity
+            if os.pread(file.descriptor, len(known), self._offset - len(known)) == known:
+                found = file
+                break
+            head = os.pread(file.descriptor, _KNOWN, 0)
+            if head.strip(b"\0") and (head.startswith(self._head) or self._head.startswith(head)):
+                found = file
+        for file in files:
+            if file is not found:
+                os.close(file.descriptor)
+        if found is not None:
+            self._copy = found.descriptor
+        else:
+            self._begin(*(self._after or last))
+            self._next_copy()
+
+    def _next_copy(self) -> bool:
+        """Go on in the first copy that was made since: ours was emptied again before we read any of it. False when
+        there is none."""
+        assert self._after is not None
+        before = self._after
+        for file in self._rotated():
+            if self._copy is None and self._is_younger(file) and file.size and not file.packed:
+                self._copy = file.descriptor
+                self._after = before
                 continue
-            status = os.fstat(descriptor)
-            other = (status.st_dev, status.st_ino)
-            if status.st_mtime_ns < than or other in (but, self._identity):
-                os.close(descriptor)
-            elif packing(os.pread(descriptor, 6, 0)):
-                os.close(descriptor)
-                if status.st_mtime_ns > than:  # not the file that we have just read, packed
-                    self.lost = True
-                    self.notes.append(f"warning: {path.name}: was packed before it was read; its lines are lost")
-            else:
-                found.append((status.st_mtime_ns, descriptor))
-        return [descriptor for _, descriptor in sorted(found)]
+            os.close(file.descriptor)
+            if self._is_younger(file):
+                before = file.written, file.identity
+        return self._copy is not None
+
+    def _is_younger(self, file: rotated.Opened) -> bool:
+        assert self._after is not None
+        made, identity = self._after
+        return file.written > made and file.identity != identity
+
+    # --- beside ours ---
+
+    def _find_missed(self, ours: os.stat_result) -> None:
+        """Find what was rotated after our file, and before we had a look: as when we were stopped for days."""
+        for file in self._rotated():
+            younger = file.written > ours.st_mtime_ns and file.identity != (ours.st_dev, ours.st_ino)
+            if younger and not file.packed:
+                self._behind.append(file.descriptor)
+                continue
+            os.close(file.descriptor)
+            if younger:
+                self.lost = True
+                self.notes.append(f"warning: {file.name}: was packed before it was read; its lines are lost")
+
+    def _rotated(self) -> list[rotated.Opened]:
+        return rotated.opened(self._path.resolve(), but=self._identity)
 
 
 class FollowedStream:

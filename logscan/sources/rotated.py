@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
@@ -32,6 +33,8 @@ _PLAUSIBLE = 946_684_800
 # The daemon writes on into the renamed file until it is told.
 _RACE = 60
 _TRIES = 500
+# They are looked for again when one was renamed meanwhile, so often at most.
+_LOOKS = 3
 _OPENING = 8192
 # So much is looked at of a plain file's end.
 TAIL = 2 * LONGEST_LINE
@@ -49,6 +52,18 @@ class Rotation(NamedTuple):
     number: int | None
     day: date | None
     clock: int
+
+
+class Opened(NamedTuple):
+    """A rotated file, open; whoever has it closes it. written: when it was last, in ns. identity: (device, inode).
+    size: in bytes."""
+
+    written: int
+    identity: tuple[int, int]
+    size: int
+    packed: bool
+    name: str
+    descriptor: int
 
 
 class Ends(NamedTuple):
@@ -127,6 +142,30 @@ def siblings(live: Path) -> list[Path]:
         return []
     rotated = {name: rotation(name) for name in names}
     return [live.with_name(name) for name, found in rotated.items() if found and found.base == live.name]
+
+
+def opened(live: Path, but: tuple[int, int]) -> list[Opened]:
+    """The rotated files beside a live log that may be read, the one that was written to last at the end. but: not
+    this one. Each once, though they are being renamed."""
+    found: dict[tuple[int, int], Opened] = {}
+    for _ in range(_LOOKS):
+        moved = False
+        for path in siblings(live):
+            try:
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            except OSError as error:
+                moved = moved or isinstance(error, FileNotFoundError)
+                continue
+            status = os.fstat(descriptor)
+            identity = status.st_dev, status.st_ino
+            if identity == but or identity in found or not stat.S_ISREG(status.st_mode):
+                os.close(descriptor)
+                continue
+            packed = bool(packing(os.pread(descriptor, 6, 0)))
+            found[identity] = Opened(status.st_mtime_ns, identity, status.st_size, packed, path.name, descriptor)
+        if not moved:
+            break
+    return sorted(found.values())
 
 
 def look(path: Path, name: str, now: int, zone: tzinfo) -> LogFile:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from logscan.errors import SourceError
 from logscan.sources import waking
@@ -133,9 +136,13 @@ def test_what_a_file_held_that_was_packed_before_it_was_read_is_told_as_lost(log
     assert log.file.notes[-1:] == ["warning: maillog.1.gz: was packed before it was read; its lines are lost"]
 
 
-def copytruncate(log: Log, between: str = "") -> None:
-    """As logrotate does. between: written after the copy, before the file is cut."""
+def copytruncate(log: Log, between: str = "", *, at: int = 0) -> None:
+    """As logrotate does. between: written after the copy, before the file is cut. at: when it is, in seconds."""
+    for number in (2, 1):
+        if (old := log.path.with_name(f"maillog.{number}")).exists():
+            old.rename(log.path.with_name(f"maillog.{number + 1}"))
     log.path.with_name("maillog.1").write_bytes(log.path.read_bytes())
+    os.utime(log.path.with_name("maillog.1"), (at, at))
     log.append(between)
     os.truncate(log.path, 0)
 
@@ -164,14 +171,107 @@ def test_two_copytruncates_between_two_looks(log: Log) -> None:
     log.append("a\n")
     assert log.drain() == "a\n"
     log.append("b\n")
-    copytruncate(log)
-    log.path.with_name("maillog.1").rename(log.path.with_name("maillog.2"))
-    os.utime(log.path.with_name("maillog.2"), (100, 100))
+    copytruncate(log, at=100)
     log.append("c\n")
-    copytruncate(log)
+    copytruncate(log, at=200)
     log.append("d\n")
     assert log.drain() == "b\nc\nd\n"
     assert log.file.lost and len(log.file.notes) == 1
+
+
+def test_a_file_that_was_emptied_again_before_any_of_it_was_read(log: Log) -> None:
+    log.append("a\n")
+    assert log.drain() == "a\n"
+    copytruncate(log, at=100)
+    assert log.drain() == ""
+    log.append("b\n")
+    copytruncate(log, at=200)
+    copytruncate(log, at=300)  # of nothing
+    log.append("c\n")
+    assert log.drain() == "b\nc\n"
+    assert log.file.lost and len(log.file.notes) == 2
+
+
+def test_a_copy_that_is_being_made_is_not_read_twice(log: Log) -> None:
+    log.append("a\n")
+    assert log.drain() == "a\n"
+    log.append("b\n")
+    copytruncate(log, at=100)
+    log.append("c\nd\n")
+    log.path.with_name("maillog.1").rename(log.path.with_name("maillog.2"))
+    log.path.with_name("maillog.1").write_text("c\n")
+    assert log.drain() == "b\nc\nd\n"
+    log.path.with_name("maillog.1").write_text("c\nd\n")
+    log.append("e\n")
+    assert log.drain() == "e\n"
+    os.truncate(log.path, 0)
+    log.append("f\n")
+    assert log.drain() == "f\n"
+
+
+class Rotations:
+    """A writer, logrotate's copytruncate in its single steps, and a follower, each going on when it is told to.
+
+    Each line begins with a letter of its own, as no stretch of a real log is found twice. lost: what was written
+    between the copying and the emptying.
+    """
+
+    def __init__(self, directory: Path, size: int) -> None:
+        (directory / "maillog").write_text(f"the first line {'x' * 60}\n")
+        self.log = Log(directory / "maillog", size=size)
+        self.written = 0
+        self.uncopied: set[int] = set()
+        self.lost: set[int] = set()
+        self.got: list[str] = []
+        self.clock = 1_000
+        self.step = self.steps()
+
+    def write(self) -> None:
+        self.log.append(f"{chr(0x100 + self.written)} line {self.written} {'x' * 60}\n")
+        self.uncopied.add(self.written)
+        self.written += 1
+
+    def look(self) -> None:
+        block = self.log.file.read()
+        assert block is not None
+        self.got += block.decode().splitlines(keepends=True)
+
+    def steps(self) -> Iterator[None]:
+        path = self.log.path
+        while True:
+            for number in range(20, 0, -1):
+                if (old := path.with_name(f"maillog.{number}")).exists():
+                    old.rename(path.with_name(f"maillog.{number + 1}"))
+                    yield
+            with path.open("rb") as source, path.with_name("maillog.1").open("wb", buffering=0) as copy:
+                for size in (100, -1):
+                    copy.write(b"".join(source.readlines(size)))
+                    self.clock += 1
+                    os.utime(copy.fileno(), (self.clock, self.clock))
+                    if size < 0:
+                        self.uncopied = set()
+                    yield
+            os.truncate(path, 0)
+            self.lost |= self.uncopied
+            self.uncopied = set()
+            yield
+
+
+@given(st.text("wlr", max_size=80), st.sampled_from([10, 100, 262144]))
+@example("rrwlrrrwrr", 10)  # a line is read after the copying, and not again
+@example("rrrrrrwlrrrrwrr", 262144)  # so is all that a copy should have held
+@example("rrrrrrrrrrrrrrwrrrwllr", 100)  # a copy that is being made, after some of nothing
+@example("rrrrrrrrrrrrrrrrrrrrrwrlrrwlr", 100)
+def test_copytruncate_at_any_moment_loses_and_repeats_nothing_else(doing: str, size: int) -> None:
+    with TemporaryDirectory() as directory:
+        play = Rotations(Path(directory), size)
+        for letter in doing:
+            {"w": play.write, "l": play.look, "r": lambda: next(play.step)}[letter]()
+        play.got += play.log.drain().splitlines(keepends=True)
+        play.log.file.close()
+        numbers = [int(line.split()[2]) for line in play.got]
+        assert numbers == sorted(set(numbers))
+        assert set(range(play.written)) - set(numbers) <= play.lost
 
 
 def test_truncation_is_seen_though_the_file_has_grown_past_the_place(log: Log) -> None:
