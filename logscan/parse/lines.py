@@ -40,6 +40,10 @@ NUMBER: Final = rb"-?[0-9]+?"
 LONGEST: Final = 8192
 # Sets of words whose rows are kept in order: a log says few kinds of things, a hostile one as many as it likes.
 RANKED: Final = 500
+# What was found is remembered of so many payloads that name no message, of this length at most: through an outage
+# every session says the same.
+REMEMBERED: Final = 500
+SHORT: Final = 300
 # A cut payload is told by how it begins; fewer fixed bytes than this say too little.
 _LEAST_BEGINNING: Final = 8
 
@@ -76,10 +80,11 @@ class Shape(NamedTuple):
 
 
 class Match(NamedTuple):
-    """A recognised payload: its shape, and the fields that it has. cut: only its beginning was compared."""
+    """A recognised payload: its shape, and the fields that it has, to be read only. cut: only its beginning was
+    compared."""
 
     shape: Shape
-    fields: dict[str, bytes]
+    fields: Mapping[str, bytes]
     cut: bool = False
 
 
@@ -110,6 +115,7 @@ class Lines:
         self._wordless: list[int] = []
         self._entries: dict[int, _Entry] = {}
         self._ranked: dict[tuple[frozenset[bytes], bool], list[_Entry]] = {}
+        self._remembered: dict[tuple[bytes, str, bool], Match] = {}
 
     @property
     def shapes(self) -> list[Shape]:
@@ -124,6 +130,10 @@ class Lines:
         anything: also accept rows without any fixed text (what a local script logs). None for a payload
         that no row fits; nothing is raised, whatever the bytes. Only the first `LONGEST` bytes are read.
         """
+        asked = payload, daemon, anything
+        remembered = self._remembered.get(asked)
+        if remembered is not None:
+            return remembered
         if self._by_word is None:
             self._by_word = self._index()
         cut = len(payload) > LONGEST
@@ -136,6 +146,10 @@ class Lines:
             and (found is None or found.shape.kind == "generic")
         ):
             found = self._find(payload[len(self._prefix) :], daemon, cut, anything) or found
+        if found is not None and len(payload) <= SHORT and "queue_id" not in found.fields:
+            if len(self._remembered) >= REMEMBERED:
+                self._remembered.clear()
+            self._remembered[asked] = found
         return found
 
     def _find(self, payload: bytes, daemon: str, cut: bool, anything: bool) -> Match | None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from logscan.parse.lines import REMEMBERED, SHORT, Lines
 from logscan.parse.postfix_lines import FAULT_OF_REASON, LINES, milter_reason
 
 DATA = Path(__file__).parents[1] / "data" / "lines"
@@ -95,6 +96,20 @@ def test_a_payload_longer_than_any_line_is_told_by_its_beginning() -> None:
     assert match is not None and match.cut
     assert match.shape.name == "milter-malformed-reply"
     assert match.fields == {"endpoint": b"inet:127.0.0.1:8891"}
+
+
+def test_what_is_remembered_is_bounded_and_no_message_s() -> None:
+    table = Lines(
+        (("refused", "no <what>", "warning", "error"), ("named", "<queue_id>: no <what>", "message", "error")),
+        {"queue_id": rb"[0-9A-F]{6,21}?"},
+    )
+    for number in range(REMEMBERED + 10):
+        for payload in (b"no %d" % number, b"ABCDEF: no %d" % number, b"no " + b"%d" % number * SHORT, b"nothing"):
+            first, again = table.lookup(payload), table.lookup(payload)
+            assert first == again
+        assert len(table._remembered) == number % REMEMBERED + 1
+        assert all(len(asked[0]) <= SHORT and b":" not in asked[0] for asked in table._remembered)
+    assert table.lookup(b"no 3", "smtpd") is not table.lookup(b"no 3")
 
 
 def test_nothing_is_compiled_at_import() -> None:
