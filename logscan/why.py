@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from logscan.correlate.state import MADE, PICKUP, Leg
-from logscan.findings import Case, Knowledge, resolve, sender_of
+from logscan.findings import Case, Knowledge, case_of, resolve, sender_of
 from logscan.parse.postfix import client_fields, is_private
 
 KEEP = 2_000
@@ -37,6 +38,10 @@ class Cause(NamedTuple):
     reason: str
     kind: str
     subject: bytes
+
+
+# As `case_of`: a key is found at once when it is the very same.
+_cause = lru_cache(KEEP)(Cause)
 
 
 @dataclass(slots=True)
@@ -129,7 +134,10 @@ def _plain(case: Case, known: Knowledge) -> Case:
     if relayed and not case.refused:
         # Only whether it went to a domain that is not ours is asked; b"" never is.
         relayed = (b"",) if any(domain not in known.ours for domain in relayed) else relayed[:1]
-    return case._replace(effect="", relayed=relayed, checked="", checked_reason=None)
+    return case_of(
+        case.host, case.domain, case.direction, "", case.outcome, case.reason, case.run, case.endpoint, "", None,
+        relayed, case.near, case.seen, case.local, case.refused,
+    )  # fmt: skip
 
 
 def cause_of(case: Case, legs: list[Leg]) -> tuple[Cause, bytes]:
@@ -159,7 +167,7 @@ def cause_of(case: Case, legs: list[Leg]) -> tuple[Cause, bytes]:
         elif any(leg.kind == MADE for leg in legs) and not is_private(example, case.host):
             # An alias passed a stranger's mail on that bears one of our domains: nobody to be trusted.
             kind, subject = "forwarded", b""
-    return Cause(case.host, reason, kind, subject[:LONGEST]), example[:LONGEST]
+    return _cause(case.host, reason, kind, subject[:LONGEST]), example[:LONGEST]
 
 
 def _client(first: Leg) -> tuple[bytes, bytes | None, bytes]:

@@ -10,11 +10,11 @@ from builder import NOW, OUTSIDE, STRANGER, Log, judge
 
 from logscan import why
 from logscan.advice import Change, Setup, change
-from logscan.findings import Knowledge
+from logscan.findings import Case, Knowledge
 from logscan.job import Options
 from logscan.pipeline import run_report
 from logscan.reports.why import setup_of
-from logscan.why import Why
+from logscan.why import Why, _plain
 
 ONE, TWO, THREE, FOUR = "4F2A91C0301", "4F2A91C0302", "4F2A91C0303", "4F2A91C0304"
 INNER = "app.example.org[10.0.0.20]"
@@ -340,3 +340,16 @@ def test_equal_causes_of_two_hosts_are_one_line(tmp_path: Path) -> None:
     log.host = "mx2"
     [block] = report(log.mail(ONE, "no signing table match for 'a@example.net'"), tmp_path)["why"]
     assert block["lines"][0]["hosts"] == ["mx", "mx2"] and block["messages"] == 2
+
+
+@pytest.mark.parametrize("flag", ["near", "seen", "local", "refused"])
+def test_the_key_of_a_cause_keeps_all_of_a_case_that_its_verdict_hangs_on(flag: str) -> None:
+    case = Case(
+        b"mx", b"example.org", "outbound", "sent", "unsigned", "other", 3, b"inet:127.0.0.1:8891", "pass", "key",
+        (b"example.com", b"example.net"), flag == "near", flag == "seen", flag == "local", flag == "refused",
+    )  # fmt: skip
+    key = case._replace(effect="", checked="", checked_reason=None)
+    known = Knowledge({b"example.com"}, [], set())
+    assert _plain(case, known) == (key if flag == "refused" else key._replace(relayed=(b"",)))
+    ours = case._replace(relayed=(b"example.com",))
+    assert _plain(ours, known) == key._replace(relayed=(b"example.com",))
