@@ -133,12 +133,13 @@ class Feed:
             parts = split(tail, b": ", 2)
             tag = parts[0]
             origin = young.get(tag) or writers.get(tag)
-            if origin is None:
+            # Nor is it a tag where nothing follows, even if it looks like that of a writer.
+            if origin is None or len(parts) < 2:
                 stamp = second = NEVER
                 self.slow(line, lines)
                 continue
             # One byte rules it out for nearly all: rsyslog closes its repeat with a bracket.
-            start = parts[1] if len(parts) > 1 else b""
+            start = parts[1]
             if line[-2] == CLOSING and start.startswith(REPEAT):
                 self.repeated(origin, tail.partition(b": ")[2], line)
             else:
@@ -259,7 +260,7 @@ class Feed:
         clock = self.clock
         found: int | None = None
         mark = b""
-        head, _, payload = line.partition(b": ")
+        head, colon, payload = line.partition(b": ")
         tag = b""
         if head[:1] > b"@":
             found = clock.traditional(head[:15])
@@ -271,7 +272,7 @@ class Feed:
             if found is not None:
                 tag = rest
         clock.last = at
-        origin = self.writers.get(tag) if tag else None
+        origin = self.writers.get(tag) if tag and colon else None
         if origin is None:
             header = parse(line, clock)
             if mark and (header is None or not header.program):

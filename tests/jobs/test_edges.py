@@ -85,6 +85,15 @@ OTHER_INSTANCE = [
     "11:14:00 postfix/qmgr[11]: 105E91C0302: removed",
     "11:16:00 opendkim[90]: OpenDKIM Filter v2.11.0 starting (args: -f -x /etc/opendkim.conf)",
 ]
+# What was cut off after its tag is nobody's line, whether its writer is known or not.
+CUT_OFF = [
+    "11:12:00 postfix/qmgr[11]: 106191C0301: removed",
+    "11:12:09 postfix/smtpd[101]: connect from localhost[127.0.0.1]",
+    "11:12:09 postfix/smtpd[101]",
+    "CUT",
+    "11:12:30 postfix/smtpd[101]",
+    "11:20:09 postfix/cleanup[201]: 106391C0302: message-id=<4f2a91c0302@app.example.org>",
+]
 EDGES = {
     "session": SESSION,
     "two": TWO_INSTANCES,
@@ -92,6 +101,7 @@ EDGES = {
     "deleted": DELETED,
     "outage": OUTAGE,
     "other": OTHER_INSTANCE,
+    "cut off": CUT_OFF,
 }
 
 
