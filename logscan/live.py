@@ -113,6 +113,7 @@ class Live(Run):
         self._minute: deque[tuple[int, Counter[str]]] = deque()  # by second
         self._gaps: deque[tuple[int, int]] = deque(maxlen=GAPS)  # lines were lost between
         self._gap_open = False  # and nothing was read since
+        self._gap_end = -1  # the latest that was said of any of them
         self._unlogged: Counter[bytes] = Counter()  # by host: mail undecided since signatures are not logged
         self._not_logging: dict[bytes, Fault] = {}
 
@@ -220,6 +221,7 @@ class Live(Run):
         for host in self.state.hosts.values():
             host.gap_to = max(host.gap_to, end)
         self._gaps.append((begin, end))
+        self._gap_end = max(self._gap_end, end)
 
     def _now(self) -> int:
         """The log's time: of its last line, and what has passed since that was read."""
@@ -234,7 +236,7 @@ class Live(Run):
         if self._gaps:
             if any(begin <= leg.first <= end + LOST_FOR for begin, end in self._gaps):
                 return False
-            gap_to = -1 if gap_to <= self._gaps[-1][1] else gap_to
+            gap_to = -1 if gap_to <= self._gap_end else gap_to
         return host.gap_from is None and gap_to < leg.first
 
     # --- messages ---

@@ -21,11 +21,12 @@ from logscan.live import Live
 from logscan.news import MessageNews, News
 from logscan.opendkim_conf import OpenDkimConf, read_conf
 from logscan.render.tail import Sink
-from logscan.sources.follow import Followed, FollowedFile, FollowedStream
+from logscan.sources.follow import Followed, FollowedFile
 from logscan.sources.journal import NAME as JOURNAL
 from logscan.sources.journal import FollowedJournal
 from logscan.sources.plan import STDIN, default_log
 from logscan.sources.remote import is_url, local, shown
+from logscan.sources.stream import FollowedStream
 from logscan.sources.waking import FileWatch, Waker
 
 # What is read back to learn from: on most hosts hours, with OpenDKIM's habits, open sessions and our domains in it.

@@ -401,6 +401,21 @@ def test_the_gap_reaches_to_the_first_line_after_it(watch: Watch) -> None:
     assert messages(watch.news)[-1] == ("A00001", "undecided", "log-gap", "sent")
 
 
+def test_a_gap_that_ends_earlier_than_was_thought_makes_no_older_mail_ours(watch: Watch) -> None:
+    watch.log.mail("A00000", "+")
+    watch.log.delivery("A00009", "friend@example.net", "deferred", "busy")  # it began before we did
+    watch.log.wait(1).connect(pid=300)
+    watch.feed()
+    watch.time += 100  # the follower was stopped
+    watch.live.lost("maillog")
+    watch.log.wait(40).connect(pid=301)
+    watch.feed()
+    watch.log.wait(3).sent("A00009").removed("A00009")
+    watch.feed()
+    watch.wait(30)
+    assert [one[0] for one in messages(watch.news)] == ["A00000"]
+
+
 def test_mail_between_two_losses_is_told_too(watch: Watch) -> None:
     watch.log.mail("A00000", "+")
     watch.feed()

@@ -176,6 +176,11 @@ class Cutter:
             self._skipping = True
         return block
 
+    def drop(self) -> None:
+        """Forget the line that is not at its end yet: it never will be."""
+        self._skipping = False
+        self.rest = b""
+
     def end(self) -> bytes:
         """The last line, when its end never came, with a newline added; b"" if there is none."""
         self._skipping = False

@@ -1,26 +1,27 @@
-"""A log that grows: a file by its name, as `tail -F` follows it, or a stream. No clock and no waiting in here but
-in `wait`, which tests replace.
+"""A log that grows: a file by its name, as `tail -F` follows it. No clock and no waiting in here but in `wait`, which
+tests replace.
 """
 
 from __future__ import annotations
 
 import os
-import select
 import stat
 from collections import deque
 from collections.abc import Callable, Iterator
+from datetime import UTC
 from pathlib import Path
 from typing import Protocol
 
 from logscan.errors import SourceError
 from logscan.model import SourceInfo
+from logscan.parse.header import first_stamp
 from logscan.sources import rotated
 from logscan.sources.blocks import Cutter, open_source, packing, permission_hint
 
 SIZE = 262144
 # So much before the place that was read to is compared at each look: a file that was emptied and has grown
 # past that place again does not show it by its length.
-_KNOWN = 256
+_KNOWN = 4096
 # Looks (one a second while nothing happens) before a missing name is spoken of: in a rotation it is missing
 # for a moment.
 _PATIENCE = 3
@@ -79,8 +80,9 @@ class FollowedFile:
         # A copy of ours, made before it was emptied: the offset is one in it.
         self._copy: int | None = None
         self._head = b""  # what ours, and each copy of it, begins with
-        # When and which the copy was that ends where ours begins; None while ours was not emptied.
-        self._after: tuple[int, tuple[int, int]] | None = None
+        # When the copy was made that ends where ours begins, in ns, and its end; None while ours was not emptied.
+        self._after: int | None = None
+        self._ended = b""
         self._cut = False  # ours was emptied, and nothing of it was read since
         self._missing = 0
         self._said = ""
@@ -97,10 +99,11 @@ class FollowedFile:
             self._say("no such file; waiting for it")
             return
         with open_source(self._path, self.info.name) as opened:
-            if kind := packing(os.pread(opened.fileno(), 6, 0)):
+            begin = os.pread(opened.fileno(), _KNOWN, 0)
+            if kind := packing(begin):
                 raise SourceError(self.info.name, f"is packed ({kind}) and does not grow", "logscan report reads it")
         if status.st_size < size:
-            yield from self._before(size - status.st_size)
+            yield from self._before(size - status.st_size, begin)
         self.changed = status.st_mtime
         if not self._open():
             return
@@ -127,15 +130,15 @@ class FollowedFile:
         self._known = os.pread(self._file, min(offset, _KNOWN), max(0, offset - _KNOWN))
         self._head = os.pread(self._file, min(offset, _KNOWN), 0)
 
-    def _before(self, size: int) -> Iterator[bytes]:
-        """The end of the file that was renamed last, if it is plain and may be read."""
-        place = self._path.resolve()
-        found = sorted(((status.st_mtime, path) for path in rotated.siblings(place) if (status := _status(path))),
-                       reverse=True)  # fmt: skip
-        for _, path in found[:1]:
+    def _before(self, size: int, begin: bytes) -> Iterator[bytes]:
+        """The end of the file that was renamed last, if it is plain, may be read, and is no copy of ours, which begins
+        so."""
+        found = rotated.beside(self._path.resolve(), but=(0, 0))
+        for _, path, _, _ in found[-1:]:
             try:
                 with path.open("rb", buffering=0) as old:
-                    if packing(old.read(6)):
+                    head = os.pread(old.fileno(), _KNOWN, 0)
+                    if packing(head) or _same(head, begin):
                         return
                     start = max(0, old.seek(0, os.SEEK_END) - size)
                     old.seek(max(0, start - 1))
@@ -309,10 +312,13 @@ class FollowedFile:
                 self._leave_copy()
                 self._cut = False
             elif os.fstat(self._copy).st_size <= self._offset:
-                status = os.fstat(self._copy)
+                made = os.fstat(self._copy).st_mtime_ns
                 self._leave_copy()
-                self._begin(status.st_mtime_ns, (status.st_dev, status.st_ino))
-                self._next_copy()
+                # One that was not followed by an emptying is no end: a later copy has more.
+                self._copy = self._best_copy(self._offset + 1)
+                if self._copy is None:
+                    self._begin(made)
+                    self._next_copy()
         return b""
 
     def _leave_copy(self) -> None:
@@ -320,36 +326,42 @@ class FollowedFile:
         os.close(self._copy)
         self._copy = None
 
-    def _begin(self, made: int, identity: tuple[int, int]) -> None:
+    def _begin(self, made: int) -> None:
         """Go on at the beginning of what follows a copy. What was written between its making and the emptying is
         nowhere, and a line without its end proves nothing."""
-        self._after = made, identity
+        self._after, self._ended = made, self._known
         self._offset, self._known, self._head = 0, b"", b""
         self._cut = True
-        self._cutter.rest = b""
+        self._cutter.drop()
         self.lost = True
 
     def _find_copy(self) -> None:
-        """Go on in the rotated file that has our last lines just where we read them, or in one that begins as ours
-        did: it was made before our last lines came. Without any, at the beginning of what follows."""
-        known, found, last = self._known, None, (0, (0, 0))
-        files = self._rotated()
-        for file in files:
-            last = file.written, file.identity
-            if os.pread(file.descriptor, len(known), self._offset - len(known)) == known:
-                found = file
-                break
-            head = os.pread(file.descriptor, _KNOWN, 0)
-            if head.strip(b"\0") and (head.startswith(self._head) or self._head.startswith(head)):
-                found = file
-        for file in files:
-            if file is not found:
-                os.close(file.descriptor)
-        if found is not None:
-            self._copy = found.descriptor
-        else:
-            self._begin(*(self._after or last))
+        """Go on in the copy of what we read of ours. Without any, at the beginning of what follows."""
+        self._copy = self._best_copy()
+        if self._copy is None:
+            youngest = max((file.written for file in self._rotated()), default=0)
+            self._begin(youngest if self._after is None else self._after)
             self._next_copy()
+
+    def _best_copy(self, least: int = 0) -> int | None:
+        """The youngest rotated file that has our last lines just where we read them, or else one that begins as ours
+        did: it was made before our last lines came. least: a file of which so many bytes are there."""
+        best, rank = None, 0
+        for file in self._rotated():
+            descriptor = rotated.opened(file) if file.size >= least else None
+            if descriptor is None:
+                continue
+            known = self._known
+            here = 0
+            if _piece(descriptor, self._offset - len(known), len(known)) == known:
+                here = 3 if file.size > self._offset else 2
+            elif not least:
+                here = int(_same(_piece(descriptor, 0, _KNOWN), self._head))
+            if here and here >= rank:
+                best, rank, descriptor = descriptor, here, best
+            if descriptor is not None:
+                os.close(descriptor)
+        return best
 
     def _next_copy(self) -> bool:
         """Go on in the first copy that was made since: ours was emptied again before we read any of it. False when
@@ -357,95 +369,66 @@ class FollowedFile:
         assert self._after is not None
         before = self._after
         for file in self._rotated():
-            if self._copy is None and self._is_younger(file) and file.size and not file.packed:
-                self._copy = file.descriptor
-                self._after = before
+            if file.written <= self._after or not file.size:
                 continue
-            os.close(file.descriptor)
-            if self._is_younger(file):
-                before = file.written, file.identity
-        return self._copy is not None
+            descriptor = rotated.opened(file)
+            if descriptor is None:
+                continue
+            if not packing(_piece(descriptor, 0, 6)) and self._goes_on(descriptor, file.written):
+                self._copy, self._after = descriptor, before
+                return True
+            os.close(descriptor)
+            before = file.written
+        return False
 
-    def _is_younger(self, file: rotated.Opened) -> bool:
-        assert self._after is not None
-        made, identity = self._after
-        return file.written > made and file.identity != identity
+    def _goes_on(self, descriptor: int, written: int) -> bool:
+        """False for one that begins before the last copy ended: that was copied, or written anew, by somebody else."""
+        last = self._ended.rstrip(b"\n").rpartition(b"\n")[2]
+        first = _piece(descriptor, 0, _KNOWN).partition(b"\n")[0]
+        upper = written // 10**9
+        end, begin = first_stamp(last, upper, UTC), first_stamp(first, upper, UTC)
+        return end is None or begin is None or begin >= end
 
     # --- beside ours ---
 
     def _find_missed(self, ours: os.stat_result) -> None:
         """Find what was rotated after our file, and before we had a look: as when we were stopped for days."""
-        for file in self._rotated():
-            younger = file.written > ours.st_mtime_ns and file.identity != (ours.st_dev, ours.st_ino)
-            if younger and not file.packed:
-                self._behind.append(file.descriptor)
+        files = self._rotated()
+        names = {file.path.name for file in files}
+        begin = _piece(self._file, 0, _KNOWN) if self._file is not None else b""
+        for file in files:
+            if file.written < ours.st_mtime_ns or file.identity == (ours.st_dev, ours.st_ino):
                 continue
-            os.close(file.descriptor)
-            if younger:
+            descriptor = rotated.opened(file)
+            head = b"" if descriptor is None else _piece(descriptor, 0, _KNOWN)
+            if descriptor is not None and not packing(head) and not _same(head, begin):
+                self._behind.append(descriptor)
+                continue
+            if descriptor is not None:
+                os.close(descriptor)
+                if not packing(head):
+                    continue  # a copy of ours, which is to be emptied yet
+            # Not of one that is just being packed.
+            if file.written > ours.st_mtime_ns and file.path.stem not in names:
+                what = "cannot be read" if descriptor is None else "was packed before it was read"
                 self.lost = True
-                self.notes.append(f"warning: {file.name}: was packed before it was read; its lines are lost")
+                self.notes.append(f"warning: {file.path.name}: {what}; its lines are lost")
 
-    def _rotated(self) -> list[rotated.Opened]:
-        return rotated.opened(self._path.resolve(), but=self._identity)
+    def _rotated(self) -> list[rotated.Beside]:
+        return rotated.beside(self._path.resolve(), but=self._identity)
 
 
-class FollowedStream:
-    """Standard input, a FIFO or the output of a program: what comes is read, until its end.
+def _same(one: bytes, other: bytes) -> bool:
+    """Two files that begin so hold the same lines, as far as they both go. Less than a line proves nothing."""
+    return b"\n" in one and b"\n" in other and (one.startswith(other) or other.startswith(one))
 
-    wait: as select does, for so many seconds, until the descriptor has something. lasting: of a FIFO, which is
-    not at its end when no writer is there. info: counted on in, where it was read from before.
-    """
 
-    def __init__(
-        self,
-        descriptor: int,
-        name: str,
-        wait: Callable[[float, list[int]], None],
-        *,
-        lasting: bool = False,
-        info: SourceInfo | None = None,
-    ) -> None:
-        self.info = info or SourceInfo(name)
-        self.changed: float | None = None
-        self.lost = False
-        self.notes: list[str] = []
-        self._descriptor = descriptor
-        self._wait = wait
-        self._lasting = lasting
-        self._quiet = False
-        self._cutter = Cutter(self.info)
-
-    def history(self, size: int) -> Iterator[bytes]:
-        """Nothing: all of it comes."""
-        return iter(())
-
-    def read(self) -> bytes | None:
-        """See `Followed`."""
-        while select.select([self._descriptor], [], [], 0)[0]:
-            try:
-                data = os.read(self._descriptor, SIZE)
-            except BlockingIOError:
-                return b""
-            except OSError as error:
-                raise SourceError(self.info.name, (error.strerror or "read error").lower()) from None
-            if not data:
-                self._quiet = self._lasting
-                return self._cutter.end() or (b"" if self._lasting else None)
-            self._quiet = False
-            if block := self._cutter.push(data):
-                return block
+def _piece(descriptor: int, offset: int, size: int) -> bytes:
+    """A piece of a rotated file; b"" where it cannot be read."""
+    try:
+        return os.pread(descriptor, size, offset)
+    except OSError:
         return b""
-
-    def half(self) -> bool:
-        """See `Followed`."""
-        return bool(self._cutter.rest)
-
-    def wait(self, seconds: float) -> None:
-        """See `Followed`. A FIFO without a writer is always ready, so it is looked at once in the time."""
-        self._wait(seconds, [] if self._quiet else [self._descriptor])
-
-    def close(self) -> None:
-        """The descriptor is its owner's."""
 
 
 def _status(path: Path) -> os.stat_result | None:

@@ -10,7 +10,7 @@ from typing import IO, Any
 from logscan.errors import SourceError
 from logscan.model import SourceInfo, Window
 from logscan.sources.blocks import line_blocks
-from logscan.sources.follow import FollowedStream
+from logscan.sources.stream import FollowedStream
 
 NAME = "journal:"
 # --all: without it journalctl writes null for a message of more than 4 KiB.

@@ -54,16 +54,13 @@ class Rotation(NamedTuple):
     clock: int
 
 
-class Opened(NamedTuple):
-    """A rotated file, open; whoever has it closes it. written: when it was last, in ns. identity: (device, inode).
-    size: in bytes."""
+class Beside(NamedTuple):
+    """A rotated file beside a live log. written: when it was last, in ns. identity: (device, inode). size: in bytes."""
 
     written: int
+    path: Path
     identity: tuple[int, int]
     size: int
-    packed: bool
-    name: str
-    descriptor: int
 
 
 class Ends(NamedTuple):
@@ -144,28 +141,37 @@ def siblings(live: Path) -> list[Path]:
     return [live.with_name(name) for name, found in rotated.items() if found and found.base == live.name]
 
 
-def opened(live: Path, but: tuple[int, int]) -> list[Opened]:
-    """The rotated files beside a live log that may be read, the one that was written to last at the end. but: not
-    this one. Each once, though they are being renamed."""
-    found: dict[tuple[int, int], Opened] = {}
+def beside(live: Path, but: tuple[int, int]) -> list[Beside]:
+    """The rotated files beside a live log, the one that was written to last at the end. but: not this one. Each once,
+    though they are being renamed."""
+    found: dict[tuple[int, int], Beside] = {}
     for _ in range(_LOOKS):
         moved = False
         for path in siblings(live):
             try:
-                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+                status = path.stat()
             except OSError as error:
                 moved = moved or isinstance(error, FileNotFoundError)
                 continue
-            status = os.fstat(descriptor)
             identity = status.st_dev, status.st_ino
-            if identity == but or identity in found or not stat.S_ISREG(status.st_mode):
-                os.close(descriptor)
-                continue
-            packed = bool(packing(os.pread(descriptor, 6, 0)))
-            found[identity] = Opened(status.st_mtime_ns, identity, status.st_size, packed, path.name, descriptor)
+            if identity != but and stat.S_ISREG(status.st_mode):
+                found[identity] = Beside(status.st_mtime_ns, path, identity, status.st_size)
         if not moved:
             break
     return sorted(found.values())
+
+
+def opened(file: Beside) -> int | None:
+    """A descriptor of this file, to be closed; None when it may not be read, or another one has its name now."""
+    try:
+        descriptor = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return None
+    status = os.fstat(descriptor)
+    if (status.st_dev, status.st_ino) == file.identity:
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def look(path: Path, name: str, now: int, zone: tzinfo) -> LogFile:

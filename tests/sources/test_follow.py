@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from logscan.errors import SourceError
 from logscan.sources import waking
 from logscan.sources.blocks import LONGEST_LINE
-from logscan.sources.follow import FollowedFile, FollowedStream
+from logscan.sources.follow import FollowedFile
+from logscan.sources.stream import FollowedStream
 from logscan.sources.waking import FileWatch, Waker
 
 
@@ -207,6 +208,82 @@ def test_a_copy_that_is_being_made_is_not_read_twice(log: Log) -> None:
     os.truncate(log.path, 0)
     log.append("f\n")
     assert log.drain() == "f\n"
+
+
+def test_a_copy_that_nothing_followed_is_not_told_again(log: Log) -> None:
+    log.append("a\n")
+    assert log.drain() == "a\n"
+    log.append("b\n")
+    log.path.with_name("maillog.1").write_bytes(log.path.read_bytes())  # by a logrotate that came to grief
+    os.utime(log.path.with_name("maillog.1"), (50, 50))
+    log.append("c\n")
+    copytruncate(log, at=100)
+    log.append("d\n")
+    assert log.drain() == "b\nc\nd\n"
+
+
+def test_a_rotated_file_that_somebody_copies_or_edits_is_not_told_again(tmp_path: Path) -> None:
+    (tmp_path / "maillog").touch()
+    log = Log(tmp_path / "maillog")
+    log.append("Nov 27 10:00:00 mx a: 1\nNov 27 23:59:59 mx a: 2\n")
+    assert len(log.drain()) == 48
+    copytruncate(log, at=100)
+    assert log.drain() == "" and log.file.lost
+    log.path.with_name("maillog-20261128").write_bytes(log.path.with_name("maillog.1").read_bytes())
+    log.path.with_name("maillog.1").write_text("Nov 27 10:00:00 mx a: -\nNov 27 23:59:59 mx a: -\n")
+    assert log.drain() == ""
+    log.append("Nov 28 00:00:01 mx a: 3\n")
+    assert log.drain() == "Nov 28 00:00:01 mx a: 3\n"
+    assert len(log.file.notes) == 1
+
+
+def test_a_copy_of_the_new_file_is_none_that_was_missed(log: Log) -> None:
+    log.append("a\n")
+    assert log.drain() == "a\n"
+    log.path.rename(log.path.with_name("maillog.2"))
+    log.append("b\n")
+    log.path.with_name("maillog.1").write_bytes(log.path.read_bytes())
+    assert log.drain() == "b\n"
+
+
+def test_our_file_that_is_being_packed_is_not_lost(log: Log) -> None:
+    log.append("a\n")
+    log.path.rename(log.path.with_name("maillog.1"))
+    log.path.with_name("maillog.1.gz").write_bytes(b"\x1f\x8b\x08\0packed")
+    log.append("b\n")
+    assert log.drain() == "a\nb\n"
+    assert not log.file.lost
+
+
+def test_a_missed_file_of_the_same_instant_is_read_and_one_that_cannot_be_is_told(log: Log) -> None:
+    log.append("a\n")
+    assert log.drain() == "a\n"
+    log.path.rename(log.path.with_name("maillog.3"))
+    log.path.with_name("maillog.2").write_text("b\n")
+    for name in ("maillog.3", "maillog.2"):
+        os.utime(log.path.with_name(name), (100, 100))
+    log.path.with_name("maillog.1").write_text("c\n")
+    log.append("d\n")
+    opened = os.open
+
+    def refuse(path: Path, *rest: int) -> int:
+        if Path(path).name == "maillog.1":
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        assert log.drain() == "b\nd\n"
+    assert log.file.lost
+    assert log.file.notes[-1] == "warning: maillog.1: cannot be read; its lines are lost"
+
+
+def test_an_overlong_line_that_was_emptied_away_takes_no_other_with_it(log: Log) -> None:
+    log.append("x" * (LONGEST_LINE + 10))
+    assert len(log.drain()) == LONGEST_LINE + 1
+    copytruncate(log)
+    log.append("a\nb\n")
+    assert log.drain() == "a\nb\n"
 
 
 class Rotations:
@@ -430,6 +507,12 @@ def test_history_goes_back_into_the_rotated_file(tmp_path: Path) -> None:
     assert Log(tmp_path / "maillog", 1000).before == b"a\nb\nc\nd\n"
     assert Log(tmp_path / "maillog", 5).before == b"c\nd\n"
     assert Log(tmp_path / "maillog", 2).before == b"d\n"
+
+
+def test_history_does_not_begin_with_a_copy_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "maillog").write_text("a\nb\n")
+    (tmp_path / "maillog-20261128").write_text("a\n")
+    assert Log(tmp_path / "maillog", 1000).before == b"a\nb\n"
 
 
 def test_history_leaves_a_packed_rotated_file_alone(tmp_path: Path) -> None:
