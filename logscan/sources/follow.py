@@ -22,6 +22,8 @@ SIZE = 262144
 # So much before the place that was read to is compared at each look: a file that was emptied and has grown
 # past that place again does not show it by its length.
 _KNOWN = 4096
+# Lines of one file may be out of order by so much, in seconds.
+_LATE = 600
 # Looks (one a second while nothing happens) before a missing name is spoken of: in a rotation it is missing
 # for a moment.
 _PATIENCE = 3
@@ -387,7 +389,7 @@ class FollowedFile:
         first = _piece(descriptor, 0, _KNOWN).partition(b"\n")[0]
         upper = written // 10**9
         end, begin = first_stamp(last, upper, UTC), first_stamp(first, upper, UTC)
-        return end is None or begin is None or begin >= end
+        return end is None or begin is None or begin >= end - _LATE
 
     # --- beside ours ---
 
