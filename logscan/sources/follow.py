@@ -85,7 +85,6 @@ class FollowedFile:
         # When the copy was made that ends where ours begins, in ns, and its end; None while ours was not emptied.
         self._after: int | None = None
         self._ended = b""
-        self._cut = False  # ours was emptied, and nothing of it was read since
         self._missing = 0
         self._said = ""
 
@@ -205,7 +204,7 @@ class FollowedFile:
         self._said = ""
         self._file, self._identity = descriptor, (status.st_dev, status.st_ino)
         self._offset, self._known, self._head = 0, b"", b""
-        self._after, self._cut = None, False
+        self._after = None
         self._missing = 0
         return True
 
@@ -215,12 +214,11 @@ class FollowedFile:
         while True:
             known = len(self._known)
             data = os.pread(self._file, known + size, self._offset - known)
-            if data[:known] != self._known or (self._cut and self._next_copy()):
+            if data[:known] != self._known or (self._after is not None and not self._offset and self._next_copy()):
                 return None
             new = data[known:]
             if not new:
                 return b""
-            self._cut = False
             if block := self._push(new):
                 return block
 
@@ -312,7 +310,6 @@ class FollowedFile:
             if known and os.pread(self._file, len(known), self._offset - len(known)) == known:
                 # It is being made: ours is to be emptied yet.
                 self._leave_copy()
-                self._cut = False
             elif os.fstat(self._copy).st_size <= self._offset:
                 made = os.fstat(self._copy).st_mtime_ns
                 self._leave_copy()
@@ -333,7 +330,6 @@ class FollowedFile:
         nowhere, and a line without its end proves nothing."""
         self._after, self._ended = made, self._known
         self._offset, self._known, self._head = 0, b"", b""
-        self._cut = True
         self._cutter.drop()
         self.lost = True
 

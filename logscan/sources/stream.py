@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 from logscan.errors import SourceError
 from logscan.model import SourceInfo
 from logscan.sources.blocks import Cutter
-
-SIZE = 262144
+from logscan.sources.follow import SIZE
 
 
 class FollowedStream:
