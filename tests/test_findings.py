@@ -112,6 +112,11 @@ OPENED = [
 SERVICES = [b"postfix/smtpd", b"postfix/submission/smtpd", b"postfix/smtps/smtpd", b"postfix/pickup", b"postfix"]
 ROUTES = [b"none", b"relay=virtual", b"relay=127.0.0.1[127.0.0.1]:10024, delay=1", b"relay=mx.example.net[203.0.113.25]:25, delay=1"]
 DAEMONS = [b"smtp", b"lmtp", b"virtual", b"local", b"pipe", b"discard", b"error", b"qmgr", b"postsuper", b"smtpd", b"cleanup"]
+HEARD = [
+    None, [word("verify-ok", None, b"")], [word("verify-none", None, b"")],
+    [word("verify-fail", None, b"4F2A91C0301: bad signature data")],
+    [word("unsigned-reason", "no-signing-table-match", b"")], [word("unsigned-reason", "not-internal", b"")],
+]  # fmt: skip
 actives = st.sampled_from(ADDRESSES).map(lambda a: b"from=<" + a + b">, size=387, nrcpt=1 (queue active)")
 likely = st.sampled_from
 
@@ -149,7 +154,7 @@ def any_leg(draw: st.DrawFn) -> Leg:
     leg.end = REMOVED
     leg.active = b"from=<a@example.org>, size=387, nrcpt=1 (queue active)"
     leg.signatures = [(b"example.org", b"k1")] if ours else None
-    leg.words = None if ours else draw(likely([None, [word("verify-ok", None, b"")], [word("verify-none", None, b"")]]))
+    leg.words = None if ours else draw(likely(HEARD))
     leg.deliveries = {b"b@example.net": (b"smtp" if ours else b"virtual", ROUTES[-1 if ours else 1], b"sent", False)}
     for name in sorted(draw(st.sets(likely(sorted(FIELDS)), max_size=4))):
         setattr(leg, name, draw(FIELDS[name]))
@@ -169,17 +174,22 @@ def test_the_short_way_is_the_long_way_on_any_legs(legs: list[Leg]) -> None:
 def test_legs_of_any_sort_reach_the_short_way() -> None:
     """Else the test above would hold for nothing."""
     taken: Counter[tuple[str | None, bool] | None] = Counter()
+    failed: Counter[bool] = Counter()
 
     @given(any_legs)
-    @settings(max_examples=400, database=None)
+    @settings(max_examples=1_000, database=None)
     def count(legs: list[Leg]) -> None:
         case = findings._ordinary(legs)
         taken[case and (case.direction, len(legs) > 1)] += 1
+        failed[case is not None and case.checked == "fail"] += 1
 
     count()
     assert taken["outbound", False] > 20
     assert taken["outbound", True] > 20
     assert taken["inbound", False] > 20
+    assert taken["inbound", True] > 10
+    assert taken["bounce", False] > 0
+    assert failed[True] > 0
 
 
 def knowledge(*ours: bytes, success: bool = False, seen: bool = True, down: bool = False) -> Knowledge:
