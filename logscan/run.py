@@ -41,7 +41,8 @@ class Run:
         self.known = Knowledge(self.state.ours, self.state.runs, self.state.foreign_endpoints)
         self.writers = Writers()
         self.feeds: list[Feed] = []
-        self._hours: dict[int, int] = {}
+        self._quarter = -1_000_000  # the last that was asked for; no stamp is of so long before 1970
+        self._hour = 0
 
     def finished(self, legs: list[Leg]) -> None:
         """A message is complete: judge it and count it."""
@@ -97,13 +98,10 @@ class Run:
     def hour(self, at: int) -> int:
         """The begin of the local hour, in epoch seconds. Zones are off by quarters of an hour at most."""
         quarter = at // 900
-        hour = self._hours.get(quarter)
-        if hour is None:
-            if len(self._hours) > 1000:
-                self._hours.clear()
+        if quarter != self._quarter:
             local = datetime.fromtimestamp(at, self.zone)
-            hour = self._hours[quarter] = at - local.minute * 60 - local.second
-        return hour
+            self._quarter, self._hour = quarter, at - local.minute * 60 - local.second
+        return self._hour
 
     def feed(self, blocks: Iterator[bytes], clock: Clock, info: SourceInfo | None = None) -> Feed:
         """Read blocks of whole lines to their end. info: their lines are counted into it."""
