@@ -165,29 +165,26 @@ def rounds(entrants: list[Tool], log: Path, runs: int, home: Path, steady: float
     left out, up to TRIES rounds for each that is wanted: the machine went at two speeds.
     """
     warm(log)
-    able = [tool for tool in entrants if not tool.problem]
-    if steady is None or not able:
-        for _ in range(runs):
-            for tool in able:
-                if not tool.problem:
-                    measure(tool, log, home)
-        return ""
     kept = tried = 0
-    while kept < runs and tried < TRIES * runs:
+    while kept < runs and tried < (runs if steady is None else TRIES * runs):
         tried += 1
-        once = [replace(tool, times=[], cpu=[]) for tool in [*able, able[0]]]
-        for tool in once:
-            measure(tool, log, home)
-        first, last = once[0].times, once[-1].times
-        if not first or not last or max(first + last) > (1 + steady) * min(first + last):
-            continue
-        kept += 1
-        for tool, now in zip(able, once, strict=False):
-            tool.times += now.times
-            tool.cpu += now.cpu
-            tool.peak = max(tool.peak, now.peak)
-            tool.problem = tool.problem or now.problem
-    return f"{kept} of {tried} rounds in which {able[0].name} took the same time, within {steady:.0%}, before and after."
+        able = [tool for tool in entrants if not tool.problem]
+        once = [replace(tool, times=[], cpu=[]) for tool in (able if steady is None else [*able, *able[:1]])]
+        for one in once:
+            measure(one, log, home)
+        ends = [seconds for one in (*once[:1], *once[-1:]) for seconds in one.times]
+        even = steady is None or not ends or max(ends) <= (1 + steady) * min(ends)
+        kept += even
+        for tool, one in zip(able, once, strict=False):
+            tool.problem = one.problem
+            if even:
+                tool.times += one.times
+                tool.cpu += one.cpu
+                tool.peak = max(tool.peak, one.peak)
+    first = next((tool.name for tool in entrants if not tool.problem), None)
+    if steady is None or first is None:
+        return ""
+    return f"{kept} of {tried} rounds in which {first} took the same time, within {steady:.0%}, before and after."
 
 
 def names_of(tool: Tool) -> set[str]:
